@@ -1,0 +1,43 @@
+"""Problems: what is wrong with an object, where, what it means, and what to do about it.
+
+A problem is a value, not an exception: everything that is not part of it goes on working.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from nodegate.model.refs import Ref
+
+
+class Severity(StrEnum):
+    """How much of what the object asked for is not done."""
+
+    ERROR = "error"  # a part of the object is not served
+    WARNING = "warning"  # everything is served, but probably not as meant
+    INFO = "info"  # nothing is wrong; worth knowing
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing that is wrong with one object.
+
+    ``code`` is a stable word in CamelCase (the reason of an Event, an anchor in docs/problems.md); ``field`` is the
+    path in the object, like ``spec.rules[0].http.paths[1].backend``, empty for the object as a whole; ``message`` is
+    a full sentence, ``remedy`` another one that says what to do. ``location`` is ``file:line`` where it is known.
+    """
+
+    ref: Ref
+    code: str
+    field: str
+    message: str
+    remedy: str
+    severity: Severity = Severity.ERROR
+    location: str = ""
+
+    def __str__(self) -> str:
+        """Return the problem as one line for a log or a terminal."""
+        where = f"{self.location}: " if self.location else ""
+        field = f" {self.field}" if self.field else ""
+        return f"{where}{self.severity.value}: {self.ref}{field}: {self.message} {self.remedy} [{self.code}]"
