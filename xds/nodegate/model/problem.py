@@ -41,3 +41,21 @@ class Problem:
         where = f"{self.location}: " if self.location else ""
         field = f" {self.field}" if self.field else ""
         return f"{where}{self.severity.value}: {self.ref}{field}: {self.message} {self.remedy} [{self.code}]"
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemCode:
+    """One kind of problem, as docs/problems.md lists it.
+
+    ``meaning`` says in general what is wrong and what nodegate does about it, ``remedy`` what the owner of the object
+    can do; :meth:`found` makes the Problem of one object.
+    """
+
+    code: str
+    meaning: str
+    remedy: str
+    severity: Severity = Severity.ERROR
+
+    def found(self, ref: Ref, field: str, message: str, remedy: str = "") -> Problem:
+        """Return this problem as found at ``field`` of an object; ``remedy`` replaces the general one."""
+        return Problem(ref, self.code, field, message, remedy or self.remedy, self.severity)
