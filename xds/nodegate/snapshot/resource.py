@@ -30,7 +30,18 @@ class Resource:
     from, most telling first. ``empty`` marks a ClusterLoadAssignment without a usable endpoint.
     """
 
-    __slots__ = ("_delta_entry", "_sotw_entry", "body", "causes", "digest", "empty", "name", "refs", "type_url", "version")
+    __slots__ = (
+        "_delta_entry",
+        "_sotw_entry",
+        "body",
+        "causes",
+        "digest",
+        "empty",
+        "name",
+        "refs",
+        "type_url",
+        "version",
+    )
 
     def __init__(
         self,
@@ -132,9 +143,7 @@ class Faceted:
         made = self._made.get(facet)
         if made is None:
             body = self._make(facet)
-            made = Resource(
-                self.type_url, self.name, body, refs=self.refs, causes=self.causes, empty=self.empty
-            )
+            made = Resource(self.type_url, self.name, body, refs=self.refs, causes=self.causes, empty=self.empty)
             self._made[facet] = made
         return made
 
