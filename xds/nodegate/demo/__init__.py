@@ -1,0 +1,5 @@
+"""``nodegate demo``: the whole path on one machine, with a real Envoy, without Kubernetes and without root.
+
+``command`` is the click command, ``stage`` starts and stops the parts, ``backends`` are the two small services of the
+example, ``envoy_binary`` finds or installs Envoy, ``envoy_process`` runs it and ``tether`` ties it to our own life.
+"""
