@@ -32,8 +32,8 @@ class Target:
     """
 
     serial: int = 0
-    types: Mapping[str, Mapping[str, Entry]] = MappingProxyType({})
-    named: Mapping[Key, int] = MappingProxyType({})
+    types: Mapping[str, Mapping[str, Entry]] = field(default_factory=dict)
+    named: Mapping[Key, int] = field(default_factory=dict)
     _history: deque[_Step] = field(default_factory=lambda: deque(maxlen=_HISTORY), repr=False, compare=False)
 
     def of_type(self, type_url: str) -> Mapping[str, Entry]:
