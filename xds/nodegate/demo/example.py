@@ -1,0 +1,70 @@
+"""The example the demo serves: where its files are, which backends it names, and what to curl."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import ip_address
+from pathlib import Path
+
+from nodegate.demo.backends import APPS, Address
+from nodegate.errors import UsageError
+from nodegate.model.objects import EndpointSlice, Ingress, Object
+from nodegate.model.refs import Kind, Ref
+
+_BOOKINFO = Path("examples", "bookinfo")
+_MORE_TO_TRY = {"/details": ("/details/1", "/detailsx")}
+
+
+def bookinfo_folder() -> Path:
+    """Return the folder of the example: the checkout's when nodegate runs from one, else the installed one."""
+    package = Path(__file__).resolve().parents[1]
+    for root in (package.parents[1], package):
+        if (root / _BOOKINFO).is_dir():
+            return root / _BOOKINFO
+    raise UsageError(
+        f"The example is neither in {package.parents[1]} nor in {package}. Name a folder with --examples DIR."
+    )
+
+
+def backends_of(objects: Iterable[Object]) -> dict[Address, tuple[str, Ref]]:
+    """Return the loopback addresses that EndpointSlices give our two services: which service, named where."""
+    found: dict[Address, tuple[str, Ref]] = {}
+    for item in objects:
+        if isinstance(item, EndpointSlice) and item.service_name in APPS:
+            found.update(dict.fromkeys(_loopback_addresses(item), (item.service_name, item.ref)))
+    return found
+
+
+def curl_lines(ingress: Ingress, listener_port: int) -> Iterator[str]:
+    """Yield one ``curl`` command per thing worth asking for."""
+    for rule in ingress.spec.rules:
+        header = f"-H 'Host: {rule.host.replace('*', 'any')}' " if rule.host else ""
+        for path in dict.fromkeys(_paths_to_try(rule.http.paths if rule.http else ())):
+            yield f"curl -s {header}http://127.0.0.1:{listener_port}{path}"
+
+
+def ingress_of(listener: str, objects: Mapping[Ref, Object]) -> Ingress | None:
+    """Return the Ingress a listener (name without port, ``default/basic-ingress/http``) belongs to."""
+    namespace, _, rest = listener.partition("/")
+    found = objects.get(Ref(Kind.INGRESS, namespace, rest.rpartition("/")[0]))
+    return found if isinstance(found, Ingress) else None
+
+
+def _loopback_addresses(item: EndpointSlice) -> Iterator[Address]:
+    for endpoint in item.endpoints:
+        for host in endpoint.addresses:
+            if item.address_type in {"IPv4", "IPv6"} and _is_loopback(host):
+                yield from (Address(host, port.port) for port in item.ports if port.port)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _paths_to_try(paths: Iterable[object]) -> Iterator[str]:
+    for entry in paths:
+        path = getattr(entry, "path", "") or "/"
+        yield from _MORE_TO_TRY.get(path, (path,))
