@@ -1,4 +1,23 @@
 """Objects in, Envoy resources out: pure, incremental, deterministic.
 
-``step`` is the only entry. No clock, no logger, no I/O here; import-linter and a test keep it so.
+The whole interface::
+
+    index = Index.new(Settings(ingress_class=None))      # nodegate.translate.index, nodegate.translate.settings
+    index, changed = step(index, changes)                # nodegate.translate.step; the old index is used up
+    changed = full(settings, changes)                    # the same from nothing, for one-shot commands
+
+``changes`` are :data:`nodegate.model.changes.Change`. ``changed`` (:class:`nodegate.translate.result.Changed`) names
+only what is different now: resources put in or taken out, the whole list of problems of each object where it changed,
+and the listeners that want a port. A listener is made once a ``Claimed`` for its name without port has come in::
+
+    Upsert(ingress) -> Changed.listeners == {"default/basic-ingress/http": 80}
+    Claimed("default/basic-ingress/http", 18243) -> a Listener "default/basic-ingress/http@18243"
+
+``static.static_configuration(entries, facts)`` makes one complete Envoy configuration of resources,
+``render.rendered(resource)`` and ``render.rendered_snapshot(entries, facts)`` make plain values for people.
+
+How a step goes: ``intake`` files each change and marks what it touches; ``plan`` reads an Ingress on its own;
+``virtual_hosts`` merges the plans of one host; ``backends`` looks up Services; ``listeners``, ``clusters`` and
+``endpoints`` make the rest. Every made thing is compared with what it was, so equal content is never named again.
+No clock, no logger, no I/O here; import-linter and a test keep it so.
 """

@@ -1,0 +1,115 @@
+"""Short ways to write the objects that tests of translation are about. The namespace is ``default``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from nodegate.model.changes import Change, Claimed, Upsert
+from nodegate.model.objects import (
+    SERVICE_NAME_LABEL,
+    Endpoint,
+    EndpointConditions,
+    EndpointPort,
+    EndpointSlice,
+    HTTPIngressPath,
+    HTTPIngressRuleValue,
+    Ingress,
+    IngressBackend,
+    IngressClass,
+    IngressClassSpec,
+    IngressRule,
+    IngressServiceBackend,
+    IngressSpec,
+    Metadata,
+    Object,
+    Service,
+    ServiceBackendPort,
+    ServicePort,
+    ServiceSpec,
+)
+from nodegate.translate.settings import CONTROLLER
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def metadata(name: str, namespace: str = "default", age: int | None = None, **annotations: str) -> Metadata:
+    """Return metadata; the object was created ``age`` seconds after some start, or its age is unknown."""
+    timestamp = None if age is None else START + timedelta(seconds=age)
+    return Metadata(name, namespace, creation_timestamp=timestamp, annotations=annotations)
+
+
+def backend(service: str) -> IngressBackend:
+    """Return the backend ``service:port``, the port a number or a name."""
+    name, _, port = service.partition(":")
+    by = ServiceBackendPort(number=int(port)) if port.isdecimal() else ServiceBackendPort(name=port)
+    return IngressBackend(service=IngressServiceBackend(name, by))
+
+
+def rule(paths: dict[str, str], host: str = "") -> IngressRule:
+    """Return a rule of prefixes and ``service:port``; a path that starts with ``=`` is exact."""
+    return IngressRule(host, HTTPIngressRuleValue(tuple(_path(path, to) for path, to in paths.items())))
+
+
+def _path(path: str, to: str) -> HTTPIngressPath:
+    return HTTPIngressPath("Exact" if path.startswith("=") else "Prefix", backend(to), path.removeprefix("="))
+
+
+def ingress(
+    name: str,
+    *rules: IngressRule,
+    class_name: str | None = "nodegate",
+    default: str = "",
+    age: int | None = None,
+    namespace: str = "default",
+) -> Ingress:
+    """Return an Ingress of these rules, its default backend ``service:port`` if given."""
+    spec = IngressSpec(class_name, backend(default) if default else None, rules)
+    return Ingress(metadata(name, namespace, age), spec)
+
+
+def ingress_class(name: str, *, controller: str = CONTROLLER, default: bool = False, age: int = 0) -> IngressClass:
+    """Return an IngressClass, ours unless another controller is given."""
+    annotations = {"ingressclass.kubernetes.io/is-default-class": "true"} if default else {}
+    return IngressClass(metadata(name, "", age, **annotations), IngressClassSpec(controller))
+
+
+def service(name: str, *ports: tuple[str, int], namespace: str = "default") -> Service:
+    """Return a Service with these named ports; one nameless port 80 if none is given."""
+    return Service(
+        metadata(name, namespace),
+        ServiceSpec(ports=tuple(ServicePort(number, port) for port, number in ports or (("", 80),))),
+    )
+
+
+READY = EndpointConditions(ready=True)
+NOT_READY = EndpointConditions(ready=False)
+TERMINATING = EndpointConditions(ready=False, serving=True, terminating=True)
+
+
+def endpoints(
+    of: str,
+    *addresses: str | tuple[str, EndpointConditions],
+    port: int = 8080,
+    port_name: str = "",
+    name: str = "",
+    address_type: str = "IPv4",
+    namespace: str = "default",
+) -> EndpointSlice:
+    """Return an EndpointSlice of a Service, its endpoints ready unless their conditions are given."""
+    listed = [(address, READY) if isinstance(address, str) else address for address in addresses]
+    return EndpointSlice(
+        Metadata(name or f"{of}-1", namespace, labels={SERVICE_NAME_LABEL: of}),
+        address_type,
+        tuple(Endpoint((address,), conditions) for address, conditions in listed),
+        (EndpointPort(port_name, port),),
+    )
+
+
+def upserts(*objects: Object) -> list[Change]:
+    """Return one change per object."""
+    return [Upsert(content) for content in objects]
+
+
+def claimed(*listeners: str) -> list[Change]:
+    """Return a claim for each listener, on ports from 18000."""
+    return [Claimed(listener, 18_000 + number) for number, listener in enumerate(listeners)]

@@ -1,0 +1,80 @@
+"""Whatever happened before, the target is a function of the objects that are left (DESIGN 2.1)."""
+
+from __future__ import annotations
+
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nodegate.model.changes import Change, Claimed, Delete, Upsert
+from tests.unit.translate.histories import changes, surviving
+from tests.unit.translate.objects import service
+from tests.unit.translate.world import World
+
+HISTORIES = st.lists(st.lists(changes(), max_size=4), max_size=12)
+
+
+@given(HISTORIES)
+def test_a_history_step_by_step_equals_a_full_translation(history: list[list[Change]]) -> None:
+    """The same bytes, problems and wanted listeners, after every step of any history."""
+    world = World()
+    so_far: list[Change] = []
+    for batch in history:
+        world.change(*batch)
+        so_far += batch
+    assert_same(world, World(*surviving(so_far)))
+
+
+@given(HISTORIES, st.randoms(use_true_random=False))
+def test_the_order_of_objects_does_not_matter(history: list[list[Change]], random: Random) -> None:
+    """Objects that arrive in any order, in any batches, make the same bytes."""
+    left = surviving([change for batch in history for change in batch])
+    shuffled = list(left)
+    random.shuffle(shuffled)
+    one_by_one = World()
+    for change in shuffled:
+        one_by_one.change(change)
+    assert_same(one_by_one, World(*left))
+
+
+@given(HISTORIES)
+@settings(max_examples=50)
+def test_a_step_names_only_what_is_different(history: list[list[Change]]) -> None:
+    """Nothing in a step's result is as it was before: who applies it has nothing to compare."""
+    world = World()
+    for batch in history:
+        resources, problems, listeners = dict(world.resources), dict(world.problems), dict(world.listeners)
+        changed = world.change(*batch)
+        for key, entry in changed.resources.items():
+            before = resources.get(key)
+            assert (before and (before.version, before.refs)) != (entry and (entry.version, entry.refs))
+        assert all(problems.get(ref, ()) != now for ref, now in changed.problems.items())
+        assert all(listeners.get(name) != now for name, now in changed.listeners.items())
+
+
+@given(HISTORIES)
+@settings(max_examples=50)
+def test_every_resource_that_is_named_exists(history: list[list[Change]]) -> None:
+    """A listener's routes, a route's clusters and a cluster's endpoints are always part of the same target."""
+    world = World(*(change for batch in history for change in batch))
+    for entry in world.resources.values():
+        for ref in entry.refs:
+            assert ref in world.resources
+
+
+def assert_same(one: World, other: World) -> None:
+    assert one.bytes == other.bytes
+    assert {key: entry.version for key, entry in one.resources.items()} == {
+        key: entry.version for key, entry in other.resources.items()
+    }
+    assert one.problems == other.problems
+    assert one.listeners == other.listeners
+
+
+def test_surviving_is_what_kubernetes_would_hold() -> None:
+    """The oracle of these tests: the last word on each object and claim."""
+    first, second = Claimed("a/b/http", 1), Claimed("a/b/http", 2)
+    assert surviving([first, second]) == [second]
+    app = service("app")
+    assert surviving([Upsert(app), Delete(app.ref)]) == []

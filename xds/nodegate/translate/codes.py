@@ -1,0 +1,104 @@
+"""Every kind of problem translation finds. ``docs/problems.md`` is generated from this table."""
+
+from __future__ import annotations
+
+from nodegate.model.problem import ProblemCode, Severity
+
+INGRESS_CLASS_UNKNOWN = ProblemCode(
+    "IngressClassUnknown",
+    "The Ingress names a class for which there is no IngressClass object, so it is not served.",
+    "Create an IngressClass of that name with controller nodegate.dev/ingress-controller, or name one that exists.",
+    Severity.INFO,
+)
+INGRESS_CLASS_MISSING = ProblemCode(
+    "IngressClassMissing",
+    "The Ingress names no class and no class of nodegate is the default one, so it is not served.",
+    "Set spec.ingressClassName, or annotate an IngressClass with ingressclass.kubernetes.io/is-default-class: 'true'.",
+    Severity.INFO,
+)
+NAMESPACE_TERMINATING = ProblemCode(
+    "NamespaceTerminating",
+    "The namespace of the Ingress is being deleted, so it is not served and does not win against other Ingresses.",
+    "Create the Ingress in another namespace.",
+    Severity.INFO,
+)
+INVALID_NAME = ProblemCode(
+    "InvalidName",
+    "The name or namespace of the Ingress is empty or holds a character no Kubernetes name holds: it is not served.",
+    "Use lower-case letters, digits, '-' and '.'.",
+)
+EMPTY_INGRESS = ProblemCode(
+    "EmptyIngress",
+    "The Ingress has neither a rule nor a default backend: every request to it answers 404.",
+    "Add spec.rules or spec.defaultBackend.",
+    Severity.WARNING,
+)
+INVALID_HOST = ProblemCode(
+    "InvalidHost",
+    "A rule's host is not a DNS name and not a wildcard like *.example.com: the rule is left out.",
+    "Write a lower-case DNS name without port, or *. and a DNS name.",
+)
+INVALID_PATH = ProblemCode(
+    "InvalidPath",
+    "A path can never match a request, or is not a path: it is left out.",
+    "Write an absolute path without query, fragment, empty or dot segments.",
+)
+INVALID_PATH_TYPE = ProblemCode(
+    "InvalidPathType",
+    "The pathType is none of Exact, Prefix and ImplementationSpecific: the path is left out.",
+    "Set pathType to Exact, Prefix or ImplementationSpecific.",
+)
+PATH_CONFLICT = ProblemCode(
+    "PathConflict",
+    "The same host, path and path type is declared twice: the older Ingress is served, within one the first.",
+    "Remove one of the two, or change its host or path.",
+)
+RESOURCE_BACKEND = ProblemCode(
+    "ResourceBackend",
+    "The backend is a resource other than a Service, which nodegate does not serve: requests answer 503.",
+    "Use backend.service.",
+)
+INVALID_BACKEND = ProblemCode(
+    "InvalidBackend",
+    "The backend names no Service, or not exactly one of a port's name and number: requests answer 503.",
+    "Set backend.service.name and one of backend.service.port.number and backend.service.port.name.",
+)
+SERVICE_NOT_FOUND = ProblemCode(
+    "ServiceNotFound",
+    "The Service of a backend does not exist in the Ingress' namespace: requests answer 503 until it does.",
+    "Create the Service, or correct its name.",
+)
+SERVICE_PORT_NOT_FOUND = ProblemCode(
+    "ServicePortNotFound",
+    "The Service of a backend has no such port: requests answer 503 until it has.",
+    "Add the port to the Service, or correct the port in the Ingress.",
+)
+NO_ENDPOINTS = ProblemCode(
+    "NoEndpoints",
+    "A Service that is served has no endpoint that may be used: requests answer 503 until it has one.",
+    "Check that the Service's Pods run and are ready: kubectl get endpointslices.",
+    Severity.WARNING,
+)
+INVALID_ENDPOINT = ProblemCode(
+    "InvalidEndpoint",
+    "An address of an EndpointSlice is not of the slice's addressType, or its port is out of range: it is left out.",
+    "Correct the address in the EndpointSlice, or the slice's addressType.",
+)
+
+CODES = (
+    INGRESS_CLASS_UNKNOWN,
+    INGRESS_CLASS_MISSING,
+    NAMESPACE_TERMINATING,
+    INVALID_NAME,
+    EMPTY_INGRESS,
+    INVALID_HOST,
+    INVALID_PATH,
+    INVALID_PATH_TYPE,
+    PATH_CONFLICT,
+    RESOURCE_BACKEND,
+    INVALID_BACKEND,
+    SERVICE_NOT_FOUND,
+    SERVICE_PORT_NOT_FOUND,
+    NO_ENDPOINTS,
+    INVALID_ENDPOINT,
+)

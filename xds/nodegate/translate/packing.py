@@ -1,0 +1,27 @@
+"""Protocol Buffers in the one form nodegate writes them: deterministic bytes, typed ``Any``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+
+from nodegate.snapshot.type_urls import PREFIX
+
+
+def serialised(message: Message) -> bytes:
+    """Return the bytes of a message, the same for the same content (DESIGN 2.1)."""
+    return message.SerializeToString(deterministic=True)
+
+
+def pack(field: Any, message: Message) -> None:
+    """Put a message into a ``google.protobuf.Any`` field of another one."""
+    field.type_url = PREFIX + message.DESCRIPTOR.full_name
+    field.value = serialised(message)
+
+
+def seconds(value: float) -> Duration:
+    """Return a duration in seconds."""
+    whole = int(value)
+    return Duration(seconds=whole, nanos=round((value - whole) * 1_000_000_000))

@@ -1,0 +1,66 @@
+"""What a path of an Ingress matches, and which of two paths is tried first (ingress.md 7 to 14)."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+from urllib.parse import quote
+
+EXACT, PREFIX, IMPLEMENTATION_SPECIFIC = "Exact", "Prefix", "ImplementationSpecific"
+PATH_TYPES = (EXACT, PREFIX, IMPLEMENTATION_SPECIFIC)
+
+_DEAD_SEQUENCES = ("//", "/./", "/../", "%2f", "%2F")
+_DEAD_SUFFIXES = ("/.", "/..")
+
+
+class Match(IntEnum):
+    """How a path is compared; the value is its rank among paths of one host (ingress.md 11)."""
+
+    EXACT = 0
+    REGEX = 1
+    PREFIX = 2
+
+
+class PathMatch(NamedTuple):
+    """One comparison. A prefix has no slash at its end, but for ``/`` itself, which matches everything."""
+
+    kind: Match
+    path: str
+
+    @property
+    def order(self) -> tuple[int, int, str]:
+        """The sort key: Envoy takes the first match, so what is more specific comes first."""
+        return (self.kind, -len(self.path), self.path)
+
+    def __str__(self) -> str:
+        """Say it as people do."""
+        return f"{self.kind.name.lower()} path {self.path}"
+
+
+def path_match(path_type: str, path: str) -> PathMatch:
+    """Return what a valid path matches. ``ImplementationSpecific`` is the same as ``Prefix`` (ingress.md 10)."""
+    path = quote(path or "/", safe=_ASCII)
+    if path_type == EXACT:
+        return PathMatch(Match.EXACT, path)
+    return PathMatch(Match.PREFIX, path.rstrip("/") or "/")
+
+
+_ASCII = "".join(map(chr, range(0x21, 0x7F)))
+"""Left as they are: only other characters are percent-encoded, as clients send them."""
+
+
+def path_fault(path_type: str, path: str) -> str:
+    """Say why no request can match this path, as a sentence; empty when one can.
+
+    The rules are those of the API server's validation, which a manifest in a folder never went through.
+    """
+    if not path:
+        return "" if path_type == IMPLEMENTATION_SPECIFIC else f"The path is empty, which pathType {path_type} forbids."
+    if not path.startswith("/"):
+        return f"The path {path!r} does not start with '/'."
+    if any(character in "?#" or character <= " " or character == "\x7f" for character in path):
+        return f"The path {path!r} holds a character that no path of a request holds ('?', '#', blanks or controls)."
+    dead = [part for part in _DEAD_SEQUENCES if part in path] + [s for s in _DEAD_SUFFIXES if path.endswith(s)]
+    if dead and not (path_type == IMPLEMENTATION_SPECIFIC and dead == ["//"]):
+        return f"The path {path!r} holds {dead[0]!r}, which is normalised away before paths are compared."
+    return ""
