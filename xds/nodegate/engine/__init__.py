@@ -1,0 +1,10 @@
+"""The engine: one event loop that turns what the source says into the target that every proxy should have.
+
+``loop`` is that loop, ``translation`` keeps the index of translation and survives what it raises, ``holdoff`` says how
+long changes are gathered before they are applied together.
+"""
+
+from nodegate.engine.loop import Engine
+from nodegate.engine.translation import Translation
+
+__all__ = ["Engine", "Translation"]

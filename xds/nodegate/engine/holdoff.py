@@ -1,0 +1,31 @@
+"""How long changes are gathered: until none came for a moment, but not longer than a moment that somebody notices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+QUIET_SECONDS = 0.050
+LIMIT_SECONDS = 0.500
+
+
+@dataclass(slots=True)
+class HoldOff:
+    """A deadline that each change moves ``quiet`` seconds away, at most ``limit`` seconds after the first (DESIGN 3.1).
+
+    Times are those of the event loop. ``deadline`` is None while nothing waits.
+    """
+
+    quiet: float = QUIET_SECONDS
+    limit: float = LIMIT_SECONDS
+    deadline: float | None = None
+    _first: float = 0.0
+
+    def touch(self, now: float) -> None:
+        """A change came that can wait."""
+        if self.deadline is None:
+            self._first = now
+        self.deadline = min(now + self.quiet, self._first + self.limit)
+
+    def end(self) -> None:
+        """Everything that waited has been applied."""
+        self.deadline = None

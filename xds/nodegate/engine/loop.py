@@ -1,0 +1,295 @@
+"""The one event loop.
+
+These things can happen, and only one of them happens at a time:
+
+1. The source yields a **batch**. Before the first full listing it is only gathered. If nothing but EndpointSlices
+   change, it is translated and published at once, except what would empty or remove something; everything else starts
+   or prolongs the hold-off.
+2. The **hold-off ends**: everything gathered is translated as one and published.
+3. A **retry is due**: a port that rested is free for a listener that waits, or kept claims could not be written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from asyncio import Queue, TaskGroup, get_running_loop, to_thread
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from enum import Enum, auto
+from typing import Any
+
+import structlog
+
+from nodegate.debug.state import State
+from nodegate.engine.holdoff import HoldOff
+from nodegate.engine.translation import Translation
+from nodegate.errors import StateError
+from nodegate.model.changes import Batch, Change, Delete, ObjectChange
+from nodegate.model.objects import Object
+from nodegate.model.problem import Problem
+from nodegate.model.refs import Kind, Ref
+from nodegate.ports import Claims, Outcome, PortStore
+from nodegate.snapshot.publisher import Publisher
+from nodegate.snapshot.resource import Entry, Key
+from nodegate.snapshot.type_urls import ENDPOINT
+
+log = structlog.get_logger(__name__)
+
+Resources = dict[Key, Entry | None]
+
+RETRY_SECONDS = 30.0
+"""How long to wait before claims that could not be written, or objects that failed, are tried again."""
+
+_INBOX = 256
+_MOST_LINES = 20
+
+
+class _Due(Enum):
+    HOLD_OFF = auto()
+    RETRY = auto()
+
+
+class Engine:
+    """Drives the flow from a source to a publisher. ``state`` is what it lets others see; run it once."""
+
+    def __init__(
+        self,
+        translation: Translation[Any],
+        claims: Claims,
+        publisher: Publisher,
+        *,
+        store: PortStore | None = None,
+        hold_off: HoldOff | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Keep claims in ``store``, if there is one; ``clock`` gives Unix seconds and decides how long ports rest."""
+        self.state = State()
+        self._translation = translation
+        self._claims = claims
+        self._publisher = publisher
+        self._store = store
+        self._hold_off = hold_off or HoldOff()
+        self._clock = clock
+        self._inbox: Queue[Batch] = Queue(_INBOX)
+        self._objects: dict[Ref, Object] = {}
+        self._pending: dict[Ref, ObjectChange] = {}
+        self._held: Resources = {}
+        self._port_problems: dict[Ref, tuple[Problem, ...]] = {}
+        self._found: dict[Ref, tuple[Problem, ...]] = {}
+        self._problems: dict[Ref, tuple[Problem, ...]] = {}
+        self._taken = 0
+        self._kept = store.encode(claims) if store else b""
+        self._retry_at: float | None = None
+        self._stepped = asyncio.Event()
+        self.state.objects, self.state.ports, self.state.problems = self._objects, claims.ports, self._problems
+
+    async def run(self, batches: AsyncIterator[Batch]) -> None:
+        """Handle everything that happens until cancelled. What the source raises ends it."""
+        async with TaskGroup() as group:
+            group.create_task(self._read(batches), name="source")
+            while True:
+                await self._handle(await self._next())
+                self._show()
+
+    async def until(self, condition: Callable[[State], bool]) -> State:
+        """Wait until the state after some event fulfils a condition."""
+        while not condition(self.state):
+            await self._stepped.wait()
+        return self.state
+
+    async def _read(self, batches: AsyncIterator[Batch]) -> None:
+        async for batch in batches:
+            await self._inbox.put(batch)
+
+    async def _next(self) -> Batch | _Due:
+        """Return what happens next. A deadline that has passed comes first: batches cannot starve it."""
+        due, deadline = self._next_deadline()
+        if deadline is not None and deadline <= get_running_loop().time():
+            return due
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._inbox.get()
+        except TimeoutError:
+            return due
+
+    def _next_deadline(self) -> tuple[_Due, float | None]:
+        retry, hold_off = self._retry_at, self._hold_off.deadline
+        if retry is not None and (hold_off is None or retry < hold_off):
+            return _Due.RETRY, retry
+        return _Due.HOLD_OFF, hold_off
+
+    async def _handle(self, event: Batch | _Due) -> None:
+        match event:
+            case Batch():
+                await self._take(event)
+            case _Due.HOLD_OFF:
+                await self._flush()
+            case _Due.RETRY:
+                await self._retry()
+
+    # --- 1. a batch ---------------------------------------------------------------------------------------------------
+
+    async def _take(self, batch: Batch) -> None:
+        self._taken += 1
+        self.state.changes += len(batch.changes)
+        self._log_problems(self.state.sources, batch.problems)
+        self.state.sources = batch.problems
+        self._remember(batch.changes)
+        if not self.state.synced:
+            self._gather(batch.changes)
+            if batch.synced:
+                await self._first_listing()
+        elif all(change.ref.kind is Kind.ENDPOINT_SLICE for change in batch.changes):
+            await self._take_slices(batch.changes)
+        else:
+            self._gather(batch.changes)
+            self._hold_off.touch(get_running_loop().time())
+
+    def _remember(self, changes: Iterable[ObjectChange]) -> None:
+        for change in changes:
+            if isinstance(change, Delete):
+                self._objects.pop(change.ref, None)
+            else:
+                self._objects[change.ref] = change.object
+
+    def _gather(self, changes: Iterable[ObjectChange]) -> None:
+        for change in changes:
+            self._pending[change.ref] = change
+
+    async def _take_slices(self, changes: tuple[ObjectChange, ...]) -> None:
+        """Publish new endpoints at once; keep back what takes something away, for the next batch (DESIGN 3.1)."""
+        if not changes:
+            return
+        for change in changes:
+            self._pending.pop(change.ref, None)
+        self.state.fast += 1
+        at_once: Resources = {}
+        for key, entry in self._translate(changes).items():
+            if self._adds_only(key, entry):
+                self._held.pop(key, None)
+                at_once[key] = entry
+            else:
+                self._held[key] = entry
+        if self._held:
+            self._hold_off.touch(get_running_loop().time())
+        await self._publish(at_once)
+
+    def _adds_only(self, key: Key, entry: Entry | None) -> bool:
+        if key[0] != ENDPOINT or entry is None:
+            return False
+        before = self.state.target.get(*key)
+        return not entry.empty or before is None or before.empty
+
+    # --- 2. the hold-off ends -----------------------------------------------------------------------------------------
+
+    async def _first_listing(self) -> None:
+        """Translate everything the source has, then give ports to the listeners in the order of their names."""
+        changes, self._pending = tuple(self._pending.values()), {}
+        resources = self._translate(changes, first=True)
+        self.state.synced = True
+        await self._publish(resources)
+        log.info("The first listing is served.", objects=len(self._objects), problems=len(self.state.all_problems()))
+
+    async def _flush(self) -> None:
+        changes, self._pending = tuple(self._pending.values()), {}
+        held, self._held = self._held, {}
+        self._hold_off.end()
+        await self._publish(held | self._translate(changes))
+
+    # --- 3. a retry is due --------------------------------------------------------------------------------------------
+
+    async def _retry(self) -> None:
+        self._retry_at = None
+        resources = self._translate(self._translation.failed) if self._translation.failed else {}
+        resources |= self._claim(self._claims.retry(self._clock()))
+        await self._publish(resources)
+
+    def _plan_retry(self, *, unwritten: bool) -> None:
+        """Decide when to try again what did not work, unless that is decided already."""
+        now, waits = get_running_loop().time(), []
+        if unwritten or self._translation.failed:
+            waits.append(RETRY_SECONDS)
+        wake = self._claims.next_wake()
+        if wake is not None:
+            waits.append(max(wake - self._clock(), 0.0))
+        if not waits:
+            self._retry_at = None
+        elif self._retry_at is None or now + min(waits) < self._retry_at:
+            self._retry_at = now + min(waits)
+
+    # --- what all of them do ------------------------------------------------------------------------------------------
+
+    def _translate(self, changes: Iterable[Change], *, first: bool = False) -> Resources:
+        """Translate changes, and the claims of the listeners that come and go with them."""
+        started = time.perf_counter()
+        changed = self._translation.apply(tuple(changes))
+        self._note(self._found, changed.problems)
+        resources = dict(changed.resources)
+        if first:
+            resources |= self._claim(self._claims.settle(self._translation.listeners, self._clock()))
+        elif changed.listeners:
+            resources |= self._claim(self._claims.change(changed.listeners, self._clock()))
+        self.state.translate.observe(time.perf_counter() - started)
+        return resources
+
+    def _claim(self, outcome: Outcome) -> Resources:
+        """Tell translation which listener has which port; a claim never makes another listener want one."""
+        self._note(self._port_problems, outcome.problems)
+        if not outcome.claims:
+            return {}
+        changed = self._translation.apply(outcome.claims)
+        self._note(self._found, changed.problems)
+        return dict(changed.resources)
+
+    async def _publish(self, resources: Mapping[Key, Entry | None]) -> None:
+        """Keep the claims, then let the streams see these resources: a port is not served before it is kept."""
+        unwritten = not await self._keep_claims()
+        self._plan_retry(unwritten=unwritten)
+        target = self.state.target.apply(resources)
+        if target is not self.state.target or self._publisher.target is None:
+            self.state.target = target
+            self.state.published = self._clock()
+            self.state.publications += 1
+            self._publisher.publish(target)
+
+    async def _keep_claims(self) -> bool:
+        if self._store is None:
+            return True
+        content = self._store.encode(self._claims)
+        if content == self._kept:
+            return True
+        try:
+            await to_thread(self._store.write, content)
+        except StateError as error:
+            log.error(str(error), retry_seconds=RETRY_SECONDS)  # noqa: TRY400  # the sentence says it all
+            return False
+        self._kept = content
+        return True
+
+    def _note(self, kept: dict[Ref, tuple[Problem, ...]], changes: Mapping[Ref, tuple[Problem, ...]]) -> None:
+        """Take over the problems of some objects, from translation or from the ports, and log what is new."""
+        kept.update(changes)
+        for ref in changes:
+            if not kept[ref]:
+                del kept[ref]
+            before = self._problems.pop(ref, ())
+            after = (*self._found.get(ref, ()), *self._port_problems.get(ref, ()))
+            if after:
+                self._problems[ref] = after
+            self._log_problems(before, after)
+
+    def _log_problems(self, before: tuple[Problem, ...], after: tuple[Problem, ...]) -> None:
+        new = [problem for problem in after if problem not in before]
+        for problem in new[:_MOST_LINES]:
+            log.warning(str(problem))
+        if len(new) > _MOST_LINES:
+            log.warning("More problems are on the debug pages.", more=len(new) - _MOST_LINES)
+
+    def _show(self) -> None:
+        state = self.state
+        state.pending, state.held = len(self._pending), len(self._held)
+        state.internal_errors = self._translation.failures
+        if state.synced and not self._pending and not self._held:
+            state.sequence = self._taken
+        self._stepped.set()
+        self._stepped = asyncio.Event()
