@@ -1,0 +1,220 @@
+"""The only place where parts are put together: settings in, a running control plane out."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+from asyncio import TaskGroup
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from nodegate import __version__
+from nodegate.debug.metrics import metrics_renderer
+from nodegate.debug.pages import debug_app
+from nodegate.debug.probes import Readiness, probes_app
+from nodegate.debug.state import State
+from nodegate.debug.views import Views
+from nodegate.engine import Engine, Translation
+from nodegate.errors import StateError, UsageError
+from nodegate.ports import Claims, PortStore
+from nodegate.server import Clients, XdsServer
+from nodegate.settings import Address, ServeSettings, TcpAddress, UnixAddress
+from nodegate.snapshot.publisher import Publisher
+from nodegate.source.files import FolderSource
+from nodegate.translate.index import Index
+from nodegate.translate.settings import Settings
+from nodegate.translate.step import step
+
+log = structlog.get_logger(__name__)
+
+_LOCK_INTERVAL, _LOCK_ATTEMPTS = 0.1, 100
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPlane:
+    """A control plane that runs. The addresses are the real ones, also where port 0 was asked for."""
+
+    engine: Engine
+    publisher: Publisher
+    clients: Clients
+    readiness: Readiness
+    xds_address: Address
+    http_address: TcpAddress
+    debug_address: TcpAddress
+
+
+async def serve(settings: ServeSettings) -> None:
+    """Run until SIGTERM or SIGINT, then stop gracefully: readiness goes first, streams end after it."""
+    with _stop_signals() as stop:
+        async with control_plane(settings) as running:
+            await stop.wait()
+            log.info("Stopping.", proxies=len(running.clients.snapshot()))
+
+
+@asynccontextmanager
+async def control_plane(settings: ServeSettings) -> AsyncIterator[ControlPlane]:
+    """Run a control plane for as long as the block lasts. An error of a part ends the block with that error."""
+    try:
+        async with AsyncExitStack() as stack:
+            running = await _start(settings, stack)
+            _log_addresses(running)
+            yield running
+    except BaseExceptionGroup as errors:
+        raise _first(errors) from errors
+
+
+async def translate_once(folder: Path, ingress_class: str = "") -> State:
+    """Translate a folder once, as ``serve`` would on its first start, and return the state it would have."""
+    engine = Engine(translation(ingress_class), Claims(), Publisher())
+    try:
+        async with TaskGroup() as tasks:
+            running = tasks.create_task(engine.run(FolderSource(folder).batches()))
+            state = await engine.until(lambda state: state.publications > 0)
+            running.cancel()
+    except BaseExceptionGroup as errors:
+        raise _first(errors) from errors
+    return state
+
+
+def translation(ingress_class: str = "") -> Translation[Index]:
+    """Return an empty translation with the settings of an operator; an empty class means all of ours."""
+    settings = Settings(ingress_class=ingress_class or None)
+    return Translation(lambda: Index.new(settings), step)
+
+
+async def _start(settings: ServeSettings, stack: AsyncExitStack) -> ControlPlane:
+    """Start every part; what ``stack`` does at the end is the graceful stop, in reverse order of this."""
+    publisher, clients = Publisher(), Clients()
+    source = FolderSource(settings.source, state_dir=settings.state_dir)
+    if settings.state_dir is not None:
+        await stack.enter_async_context(_sole_user(settings.state_dir))
+    engine = _engine(settings, publisher)
+    readiness = Readiness(engine.state)
+    server = XdsServer(publisher, clients, address=str(settings.xds_address))
+
+    render = metrics_renderer(engine.state, clients, __version__)
+    http = await stack.enter_async_context(
+        _site(probes_app(readiness, render), settings.http_address, "--http-address")
+    )
+    views = Views(engine.state, clients, readiness, __version__)
+    pages = debug_app(views, settings.debug_address.host)
+    debug = await stack.enter_async_context(_site(pages, settings.debug_address, "--debug-address"))
+
+    tasks = await stack.enter_async_context(TaskGroup())
+    running = tasks.create_task(engine.run(source.batches()), name="engine")
+    stack.callback(running.cancel)
+    await stack.enter_async_context(server.serving())
+    readiness.open = True
+    stack.callback(readiness.drain)
+    return ControlPlane(engine, publisher, clients, readiness, _xds_address(settings, server), http, debug)
+
+
+def _engine(settings: ServeSettings, publisher: Publisher) -> Engine:
+    store = None
+    claims = Claims()
+    if settings.state_dir is not None:
+        store = PortStore(settings.state_dir)
+        claims = store.load()
+        if store.set_aside is not None:
+            log.warning(
+                "The kept ports were damaged and are set aside; listeners get ports anew.", file=str(store.set_aside)
+            )
+    return Engine(translation(settings.ingress_class), claims, publisher, store=store)
+
+
+@asynccontextmanager
+async def _sole_user(folder: Path) -> AsyncIterator[None]:
+    """Hold a lock on the state folder: two control planes that write one folder undo each other's claims.
+
+    A predecessor may still be draining its streams, so this waits a moment.
+    """
+    descriptor = _open_lock(folder)
+    try:
+        await _lock(descriptor, folder)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _open_lock(folder: Path) -> int:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StateError(
+            f"Cannot use --state-dir {folder}: {error.strerror}. Give a folder that can be written."
+        ) from error
+
+
+async def _lock(descriptor: int, folder: Path) -> None:
+    for attempt in range(_LOCK_ATTEMPTS):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if attempt == 0:
+                log.info("Another nodegate uses the state folder; waiting for it to end.", folder=str(folder))
+            await asyncio.sleep(_LOCK_INTERVAL)
+        else:
+            return
+    raise StateError(f"--state-dir {folder} is in use by another nodegate. Stop it, or give each its own folder.")
+
+
+@asynccontextmanager
+async def _site(app: web.Application, address: TcpAddress, flag: str) -> AsyncIterator[TcpAddress]:
+    """Serve an application; yields the address with its real port."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, address.host, address.port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise UsageError(f"{flag} {address}: cannot listen: {error.strerror}. Choose another address.") from error
+        yield replace(address, port=runner.addresses[0][1])
+    finally:
+        await runner.cleanup()
+
+
+def _xds_address(settings: ServeSettings, server: XdsServer) -> Address:
+    if isinstance(settings.xds_address, UnixAddress):
+        return settings.xds_address
+    return replace(settings.xds_address, port=server.port)
+
+
+def _log_addresses(running: ControlPlane) -> None:
+    log.info("xDS is served.", address=str(running.xds_address))
+    log.info("Probes and metrics are served.", url=f"http://{running.http_address}/metrics")
+    log.info("Debug pages are served.", url=f"http://{running.debug_address}/debug/")
+
+
+@contextmanager
+def _stop_signals() -> Iterator[asyncio.Event]:
+    """Give an event that SIGTERM or SIGINT sets; a second signal ends the process at once, as without us."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+
+    def stop_once(number: int) -> None:
+        stop.set()
+        loop.remove_signal_handler(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop_once, number)
+    try:
+        yield stop
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return what a group is about: its first error, from the inside."""
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,58 @@
+"""``nodegate bootstrap``: what an Envoy is started with."""
+
+from __future__ import annotations
+
+import socket
+
+import click
+
+from nodegate import settings as s
+from nodegate.cli.flags import OUTPUTS, flag, output_flag, render
+
+
+@click.command()
+@flag("--xds-address", default=s.XDS_ADDRESS, metavar="ADDRESS", help="The control plane: HOST:PORT or unix:PATH.")
+@flag("--node-name", default=socket.gethostname, show_default="this host's name", help="The Kubernetes node's name.")
+@flag("--node-id", default="", show_default="the node's name", help="Envoy's node id.")
+@flag("--cluster", default="nodegate", help="Envoy's service cluster.")
+@flag("--zone", default="", help="The node's zone: its label topology.kubernetes.io/zone.")
+@flag("--admin-address", default="127.0.0.1:9901", metavar="ADDRESS", help="Envoy's admin: HOST:PORT or unix:PATH.")
+@flag("--redirect/--no-redirect", default=False, help="The node's agent steers traffic here; takes NET_ADMIN.")
+@flag("--sotw/--delta", default=False, help="State of the world instead of incremental xDS.")
+@flag("--max-connections", default=50_000, type=click.IntRange(min=1), help="Most client connections of this Envoy.")
+@output_flag(*OUTPUTS)
+def bootstrap(  # noqa: PLR0913  # one argument for each flag is click's way
+    *,
+    xds_address: str,
+    node_name: str,
+    node_id: str,
+    cluster: str,
+    zone: str,
+    admin_address: str,
+    redirect: bool,
+    sotw: bool,
+    max_connections: int,
+    output: str,
+) -> None:
+    """Print a bootstrap for an Envoy that takes its whole configuration from this control plane.
+
+    With it, an Envoy serves what it last got while no control plane answers, is back on its stream within seconds
+    when one does, and does not call itself ready before it has been given its configuration once.
+    """
+    from nodegate.bootstrap import BootstrapSettings  # noqa: PLC0415  # msgspec, only when it is needed
+    from nodegate.bootstrap import bootstrap as make  # noqa: PLC0415
+
+    made = make(
+        BootstrapSettings(
+            xds_address=s.parse_address(xds_address, "--xds-address"),
+            node_name=node_name,
+            node_id=node_id,
+            cluster=cluster,
+            zone=zone,
+            admin_address=s.parse_address(admin_address, "--admin-address", default_host="127.0.0.1"),
+            redirect=redirect,
+            sotw=sotw,
+            max_connections=max_connections,
+        )
+    )
+    click.echo(render(made, output), nl=False)

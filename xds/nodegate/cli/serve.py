@@ -1,0 +1,51 @@
+"""``nodegate serve``: the control plane."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from nodegate import settings as s
+from nodegate.cli.flags import flag
+from nodegate.logs import FORMATS, LEVELS
+
+
+@click.command()
+@flag("--source", required=True, metavar="DIR", help="Folder of manifests: *.yaml, *.yml and *.json, recursively.")
+@flag("--xds-address", default=s.XDS_ADDRESS, metavar="ADDRESS", help="Where proxies connect: HOST:PORT or unix:PATH.")
+@flag("--http-address", default=s.HTTP_ADDRESS, metavar="HOST:PORT", help="Serves /healthz, /readyz and /metrics.")
+@flag("--debug-address", default=s.DEBUG_ADDRESS, metavar="HOST:PORT", help="Serves /debug/; keep it on loopback.")
+@flag("--state-dir", type=click.Path(path_type=Path), metavar="DIR", help="Keeps ports and last good manifests.")
+@flag("--ingress-class", default="", metavar="NAME", help="Serve this one of our classes only.")
+@flag("--log-format", type=click.Choice(FORMATS), default="auto", help="auto: console on a terminal, else json.")
+@flag("--log-level", type=click.Choice(LEVELS), default="info", help="The least severe lines to write.")
+def serve(
+    *,
+    source: str,
+    xds_address: str,
+    http_address: str,
+    debug_address: str,
+    state_dir: Path | None,
+    ingress_class: str,
+    log_format: str,
+    log_level: str,
+) -> None:
+    """Run the control plane: read objects, translate them, and stream the result to every Envoy over ADS.
+
+    Runs until SIGTERM or SIGINT. Changes of the folder are followed live; a file that stops parsing keeps what it
+    said before.
+    """
+    settings = s.ServeSettings(
+        source=s.parse_source(source),
+        xds_address=s.parse_address(xds_address, "--xds-address"),
+        http_address=s.parse_tcp(http_address, "--http-address"),
+        debug_address=s.parse_tcp(debug_address, "--debug-address", default_host="127.0.0.1"),
+        state_dir=state_dir,
+        ingress_class=ingress_class,
+    )
+    from nodegate import app, logs  # noqa: PLC0415  # grpc and the Envoy API take a second to import
+
+    logs.configure(log_format, log_level)
+    asyncio.run(app.serve(settings))
