@@ -114,6 +114,10 @@ class Clients:
         """Return how many streams are live."""
         return len(self._connections)
 
+    def connections(self) -> tuple[Connection, ...]:
+        """Return every live stream, oldest first."""
+        return tuple(self._connections.values())
+
     def snapshot(self) -> tuple[ClientStatus, ...]:
         """Return the status of every connected client that has said who it is, oldest first."""
         return tuple(one.status() for one in self._connections.values() if one.stream.node is not None)

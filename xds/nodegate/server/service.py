@@ -1,32 +1,52 @@
-"""The gRPC services: raw bytes in, raw bytes out, one :class:`Session` per stream."""
+"""The gRPC discovery services: raw bytes in, raw bytes out, one :class:`Session` per stream."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import grpc
+import structlog
 
-from nodegate.server.clients import Clients
-from nodegate.server.protocol.request import ProtocolError, Variant
+from nodegate.server.clients import Clients, Connection
+from nodegate.server.protocol.request import ClientNode, ProtocolError, Variant
 from nodegate.server.protocol.stream import Stream, StreamOptions
+from nodegate.server.security import host_of, may_have_secrets
+from nodegate.server.services import SERVICES, Service
 from nodegate.server.session import Session
 from nodegate.snapshot.publisher import Publisher
 
-AGGREGATED = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+log = structlog.get_logger(__name__)
 
-Behaviour = Callable[[AsyncIterator[bytes], Any], Awaitable[None]]
+_NOT_READY = "The control plane is not ready: it has not read all of its input yet, or it is stopping. Try again soon."
 
 
-class DiscoveryService:
-    """Serves ADS in both variants from one publisher."""
+class DiscoveryServices:
+    """Serves every discovery service, in both variants, from one publisher.
 
-    def __init__(self, publisher: Publisher, clients: Clients, options: StreamOptions) -> None:
+    ``insecure`` lets private keys go to any client (``--insecure-xds``). ``streams_per_host`` bounds how many streams
+    one peer address may hold open; 0 means no bound.
+    """
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        clients: Clients,
+        options: StreamOptions,
+        *,
+        insecure: bool = False,
+        streams_per_host: int = 0,
+    ) -> None:
         self._publisher = publisher
         self._clients = clients
         self._options = options
+        self._insecure = insecure
+        self._streams_per_host = streams_per_host
+        self._streams: Counter[str] = Counter()
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -35,29 +55,87 @@ class DiscoveryService:
 
     def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
         """Return the handlers to register with a gRPC server."""
-        methods = {
-            "StreamAggregatedResources": self._handler(Variant.SOTW),
-            "DeltaAggregatedResources": self._handler(Variant.DELTA),
-        }
-        return (grpc.method_handlers_generic_handler(AGGREGATED, methods),)
+        return tuple(self._generic_handler(service) for service in SERVICES)
 
-    def _handler(self, variant: Variant) -> grpc.RpcMethodHandler:
+    def _generic_handler(self, service: Service) -> grpc.GenericRpcHandler:
+        methods = {
+            service.stream: self._stream_handler(service, Variant.SOTW),
+            service.delta: self._stream_handler(service, Variant.DELTA),
+        }
+        if service.fetch:
+            methods[service.fetch] = self._fetch_handler(service)
+        return grpc.method_handlers_generic_handler(service.name, methods)
+
+    def _stream_handler(self, service: Service, variant: Variant) -> grpc.RpcMethodHandler:
         async def behaviour(requests: AsyncIterator[bytes], context: Any) -> None:
-            await self._serve(variant, requests, context)
+            await self._check(context)
+            with self._counted(context.peer()) as allowed:
+                if not allowed:
+                    await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, self._too_many())
+                await self._serve(service, variant, requests, context)
 
         return grpc.stream_stream_rpc_method_handler(behaviour)
 
-    async def _serve(self, variant: Variant, requests: AsyncIterator[bytes], context: Any) -> None:
-        if self._stopping.is_set() or self._publisher.target is None:
-            # An empty answer would wipe a reconnecting proxy (47).
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "The control plane is not ready yet; try again soon.")
+    def _fetch_handler(self, service: Service) -> grpc.RpcMethodHandler:
+        """Answer a Fetch call: a stream of one request and its first response, empty when there is nothing to say."""
+
+        async def behaviour(data: bytes, context: Any) -> bytes:
+            await self._check(context)
+            connection = Connection(0, Stream(Variant.SOTW, self._options), context.peer(), time.time())
+            try:
+                return self._session(service, connection, context).answer_once(data)
+            except ProtocolError as error:
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+                raise
+
+        return grpc.unary_unary_rpc_method_handler(behaviour)
+
+    async def _serve(self, service: Service, variant: Variant, requests: AsyncIterator[bytes], context: Any) -> None:
         stream = Stream(variant, self._options)
         with self._clients.connected(stream, context.peer(), time.time()) as connection:
-            session = Session(self._publisher, connection, self._stopping)
+            broken: BaseException | None = None
             try:
-                await session.run(requests, context.write)
+                await self._session(service, connection, context).run(requests, context.write)
             except* ProtocolError as group:
-                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(_first(group)))
+                broken = _first(group)
+        if broken is not None:
+            log.warning("A client broke the protocol; its stream ends.", peer=context.peer(), reason=str(broken))
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(broken))
+        if self._stopping.is_set():
+            await context.abort(grpc.StatusCode.UNAVAILABLE, _NOT_READY)
+
+    def _session(self, service: Service, connection: Connection, context: Any) -> Session:
+        return Session(
+            self._publisher, connection, self._stopping, type_url=service.type_url, trusts=self._trust(context)
+        )
+
+    async def _check(self, context: Any) -> None:
+        """End the call unless this server may answer: an empty answer would wipe a reconnecting proxy (47)."""
+        if self._stopping.is_set() or self._publisher.target is None:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, _NOT_READY)
+
+    def _trust(self, context: Any) -> Callable[[ClientNode], bool]:
+        def trusts(node: ClientNode) -> bool:
+            return self._insecure or may_have_secrets(context.peer(), context.auth_context(), node.facts, node.id)
+
+        return trusts
+
+    @contextmanager
+    def _counted(self, peer: str) -> Iterator[bool]:
+        host = host_of(peer)
+        self._streams[host] += 1
+        try:
+            yield not self._streams_per_host or self._streams[host] <= self._streams_per_host
+        finally:
+            self._streams[host] -= 1
+            if not self._streams[host]:
+                del self._streams[host]
+
+    def _too_many(self) -> str:
+        return (
+            f"This host holds {self._streams_per_host} streams already, which is the most that one may. "
+            "Close some, or raise --xds-streams-per-host."
+        )
 
 
 def _first(group: BaseExceptionGroup[Any]) -> BaseException:
