@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from nodegate.model.objects import Object
 from nodegate.model.problem import Problem
@@ -52,10 +51,10 @@ class State:
     published: float = 0.0
     publications: int = 0
     target: Target = field(default_factory=Target)
-    objects: Mapping[Ref, Object] = MappingProxyType({})
-    ports: Mapping[str, int] = MappingProxyType({})
+    objects: Mapping[Ref, Object] = field(default_factory=dict)
+    ports: Mapping[str, int] = field(default_factory=dict)
     sources: tuple[Problem, ...] = ()
-    problems: Mapping[Ref, tuple[Problem, ...]] = MappingProxyType({})
+    problems: Mapping[Ref, tuple[Problem, ...]] = field(default_factory=dict)
     held: int = 0
     pending: int = 0
     changes: int = 0
