@@ -10,6 +10,8 @@ BIN := .venv/bin
 PYTEST_ARGS ?=
 # More for the demo: make demo DEMO_ARGS="--envoy /usr/bin/envoy"
 DEMO_ARGS ?=
+# More for the benchmarks: make bench BENCH_ARGS="--only endpoint-change --scale 0.1"
+BENCH_ARGS ?=
 # More for pip-compile: make lock LOCK_ARGS="--upgrade-package aiohttp"
 LOCK_ARGS ?=
 
@@ -56,6 +58,10 @@ validate-static: install ## Let Envoy check the static configuration made from e
 	@$(WITH_ENVOY); mkdir -p build; \
 	$(BIN)/nodegate translate --static examples/bookinfo > build/bookinfo-static.yaml; \
 	"$${NODEGATE_ENVOY:?is not set and could not be installed}" --mode validate -c build/bookinfo-static.yaml
+
+.PHONY: bench
+bench: install ## Measure nodegate beside its peers and print the tables
+	@$(BIN)/python -m bench $(BENCH_ARGS)
 
 .PHONY: lock
 lock: install ## Write requirements/*.txt anew from pyproject.toml

@@ -10,7 +10,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("nodegate", deadline=None)  # a slow machine is no counter-example
+hypothesis.settings.register_profile("full", deadline=None, max_examples=2000)
+hypothesis.settings.load_profile("nodegate")
 
 
 class SkipLedger:

@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "stamp"
+BASE = VENV / "base"
 LOG = VENV / "install.log"
 LOCK_FILE = ROOT / "requirements" / "dev.txt"
 VIRTUALENV_LOCK = ROOT / "requirements" / "virtualenv.txt"
@@ -98,6 +99,7 @@ def present(probe: str) -> bool:
     """Say whether what a probe names is on this machine."""
     kind, _, name = probe.partition(":")
     if kind == "import":
+        importlib.invalidate_caches()  # apt-get may just have brought it
         return importlib.util.find_spec(name) is not None
     if kind == "command":
         return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") is not None
@@ -134,16 +136,23 @@ def fingerprint() -> str:
     digest = hashlib.sha256()
     for path in (LOCK_FILE, ROOT / "pyproject.toml", Path(__file__)):
         digest.update(path.read_bytes())
-    digest.update("\n".join([sys.version, os.path.realpath(sys.executable), str(VENV)]).encode())
+    digest.update(base().encode())
     return digest.hexdigest()
 
 
+def base() -> str:
+    """Return what an environment cannot survive a change of: its Python, and its place (scripts name it)."""
+    return "\n".join([sys.version, os.path.realpath(sys.executable), str(VENV)])
+
+
 def install_venv() -> None:
-    """Create ``.venv`` anew when it is another Python's, install the locked packages and nodegate itself."""
-    if STAMP.exists():
-        STAMP.unlink()
+    """Create ``.venv`` where there is none for this Python, install the locked packages and nodegate itself."""
+    remove(STAMP)
     LOG.write_text("")
-    create_venv()
+    if not BASE.is_file() or BASE.read_text() != base():
+        remove(BASE)
+        create_venv()
+        BASE.write_text(base())
     wanted = sum(1 for line in LOCK_FILE.read_text().splitlines() if "==" in line and not line.startswith(" "))
     say(f"installing {wanted} locked packages into .venv (log: .venv/install.log)")
     pip(str(PYTHON), "install", "--require-hashes", "--requirement", str(LOCK_FILE), expected=wanted)
