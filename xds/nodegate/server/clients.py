@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from nodegate.server.protocol.stream import Stream
 from nodegate.server.protocol.type_state import TypeState
 from nodegate.snapshot.facts import NodeFacts
+from nodegate.snapshot.resource import Key
+from nodegate.snapshot.target import Target
+from nodegate.snapshot.votes import Votes
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,34 @@ class Connection:
     peer: str
     connected_at: float
 
+    @property
+    def node_id(self) -> str:
+        """The id of the node, empty as long as the client has not said it."""
+        return self.stream.node.id if self.stream.node else ""
+
+    def rejects(self, target: Target) -> Iterator[tuple[Key, str]]:
+        """Yield what this client rejects of the target's content now, with its text."""
+        for state in self.stream.states.values():
+            for name, rejection in state.rejections.rejected.items():
+                if self._version(target, (state.type_url, name)) == rejection.version:
+                    yield (state.type_url, name), rejection.text
+
+    def wants(self, key: Key) -> bool:
+        """Return whether the client is subscribed to this resource."""
+        state = self.stream.states.get(key[0])
+        return state is not None and state.subscription.wants(key[1])
+
+    def holds(self, key: Key, target: Target) -> bool:
+        """Return whether the client acknowledged the target's content of this resource."""
+        held = self.stream.states[key[0]].ledger.get(key[1])
+        return held is not None and held.version == self._version(target, key)
+
+    def _version(self, target: Target, key: Key) -> str | None:
+        entry = target.get(*key)
+        if entry is None or self.stream.node is None:
+            return None
+        return entry.resolve(self.stream.node.facts).version
+
     def status(self) -> ClientStatus:
         """Return how far this client is, at this moment."""
         node = self.stream.node
@@ -99,6 +130,8 @@ class Clients:
     def __init__(self) -> None:
         self._connections: dict[int, Connection] = {}
         self._ids = itertools.count(1)
+        self.on_news: Callable[[], None] = lambda: None
+        """Called when a client said who it is, and when one rejected something; what reviews verdicts hooks in here."""
 
     @contextmanager
     def connected(self, stream: Stream, peer: str, now: float) -> Iterator[Connection]:
@@ -117,6 +150,26 @@ class Clients:
     def connections(self) -> tuple[Connection, ...]:
         """Return every live stream, oldest first."""
         return tuple(self._connections.values())
+
+    def node_ids(self) -> frozenset[str]:
+        """Return the ids of all nodes that are connected."""
+        nodes = (connection.stream.node for connection in self._connections.values())
+        return frozenset(node.id for node in nodes if node is not None)
+
+    def votes(self, target: Target) -> tuple[Votes, ...]:
+        """Return what clients say about every resource that one of them rejects at the target's content."""
+        rejected: dict[Key, dict[str, str]] = {}
+        for connection in self._connections.values():
+            for key, text in connection.rejects(target):
+                rejected.setdefault(key, {})[connection.node_id] = text
+        return tuple(self._vote(key, target, by) for key, by in sorted(rejected.items()))
+
+    def _vote(self, key: Key, target: Target, rejected: dict[str, str]) -> Votes:
+        others = [one for one in self._connections.values() if one.node_id not in rejected and one.wants(key)]
+        accepted = frozenset(one.node_id for one in others if one.holds(key, target))
+        pending = frozenset(one.node_id for one in others) - accepted
+        entry = target.get(*key)
+        return Votes(key, entry.causes if entry else (), rejected, accepted, pending)
 
     def snapshot(self) -> tuple[ClientStatus, ...]:
         """Return the status of every connected client that has said who it is, oldest first."""

@@ -106,7 +106,12 @@ class DiscoveryServices:
 
     def _session(self, service: Service, connection: Connection, context: Any) -> Session:
         return Session(
-            self._publisher, connection, self._stopping, type_url=service.type_url, trusts=self._trust(context)
+            self._publisher,
+            connection,
+            self._stopping,
+            type_url=service.type_url,
+            trusts=self._trust(context),
+            on_news=self._clients.on_news,
         )
 
     async def _check(self, context: Any) -> None:

@@ -24,7 +24,8 @@ class Session:
     """Runs one stream until the client or the server ends it.
 
     ``type_url`` is the one type that a single-type service serves, empty for the aggregated service. ``trusts`` says
-    whether a client may be sent private keys; it is asked once, when the client has said who it is.
+    whether a client may be sent private keys; it is asked once, when the client has said who it is. ``on_news`` is
+    called then, and whenever the client rejects something.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Session:
         *,
         type_url: str = "",
         trusts: Callable[[ClientNode], bool],
+        on_news: Callable[[], None] = lambda: None,
     ) -> None:
         self._publisher = publisher
         self._connection = connection
@@ -42,6 +44,7 @@ class Session:
         self._stopping = stopping
         self._type_url = type_url
         self._trusts = trusts
+        self._on_news = on_news
         self._over = False
 
     async def run(self, requests: AsyncIterator[bytes], write: Write) -> None:
@@ -63,8 +66,10 @@ class Session:
         refusal = self._stream.on_request(request)
         if first and self._stream.node is not None:
             self._greet(self._stream.node)
+            self._on_news()
         if refusal is not None:
             self._report(refusal)
+            self._on_news()
 
     def answer_once(self, data: bytes) -> bytes:
         """Return the first response to a single request; no bytes, a valid empty message, when there is none."""

@@ -1,0 +1,29 @@
+"""What clients said about the content that the target has for a resource now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nodegate.model.refs import Ref
+from nodegate.snapshot.resource import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Votes:
+    """Who accepted and who rejected one resource at its current content; nodes by id, rejections with their text.
+
+    ``pending`` are the nodes that are subscribed to it and have not answered yet. ``causes`` are the objects it was
+    made from.
+    """
+
+    key: Key
+    causes: tuple[Ref, ...]
+    rejected: Mapping[str, str]
+    accepted: frozenset[str] = frozenset()
+    pending: frozenset[str] = frozenset()
+
+    @property
+    def answered(self) -> int:
+        """How many clients have answered."""
+        return len(self.rejected) + len(self.accepted)
