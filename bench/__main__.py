@@ -1,0 +1,79 @@
+"""``python -m bench``: run scenarios against every server, in turns, and print the table."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+
+import click
+
+from bench.driver import raise_descriptor_limit
+from bench.report import table
+from bench.scenarios import ALL
+from bench.scenarios.scenario import Scenario
+from bench.servers import TITLES
+from nodegate.errors import NodegateError
+
+
+@click.command()
+@click.option("--only", metavar="NAME,...", default="", help=f"Scenarios: {', '.join(one.name for one in ALL)}.")
+@click.option("--servers", metavar="NAME,...", default=",".join(TITLES), show_default=True, help="Whom to measure.")
+@click.option("--repetitions", default=3, show_default=True, help="Each server has its turn this often; medians count.")
+@click.option("--scale", default=1.0, show_default=True, help="Size of everything; 1 is what the figures are for.")
+@click.option("--write", type=click.Path(path_type=Path), help="Replace the tables in this document too.")
+def main(only: str, servers: str, repetitions: int, scale: float, write: Path | None) -> None:
+    """Measure nodegate beside a floor and a peer. Prints figures, asserts nothing."""
+    raise_descriptor_limit()
+    chosen = [one for one in ALL if not only or one.name in only.split(",")]
+    tables = []
+    for scenario in chosen:
+        asked = [server for server in scenario.servers if server in servers.split(",")]
+        results = _measure(scenario, asked, repetitions, scale)
+        tables.append(table(scenario, results, scale))
+        click.echo(tables[-1])
+    if write is not None:
+        _replace_tables(write, tables)
+
+
+def _measure(
+    scenario: Scenario, asked: Sequence[str], repetitions: int, scale: float
+) -> dict[str, Mapping[str, float]]:
+    """Let each server have its turn, several times round, and return the medians."""
+    runs: dict[str, list[Mapping[str, float]]] = {server: [] for server in asked}
+    for _ in range(repetitions):
+        for server in asked:
+            runs[server].append(scenario.measure(server, scale))
+            print(f"{scenario.name} {server} {dict(runs[server][-1])}", file=sys.stderr, flush=True)
+    return {server: _medians(of_server) for server, of_server in runs.items()}
+
+
+def _medians(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {key: median(run[key] for run in runs) for key in runs[0]}
+
+
+_BEGIN, _END = "<!-- tables: written by bench -->", "<!-- end of tables -->"
+
+
+def _replace_tables(document: Path, tables: Sequence[str]) -> None:
+    before, _, rest = document.read_text().partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    command = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
+    machine = f"{os.cpu_count()} CPUs, Python {platform.python_version()}"
+    run = f"Last run: {datetime.now(UTC):%Y-%m-%d}, {machine}: `{command}`"
+    document.write_text(f"{before}{_BEGIN}\n{run}\n\n" + "\n".join(tables) + f"{_END}{after}")
+
+
+if __name__ == "__main__":
+    try:
+        main(standalone_mode=False)
+    except NodegateError as error:
+        sys.exit(f"bench: {error}")
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)

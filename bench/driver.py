@@ -1,0 +1,102 @@
+"""The conversation with the processes under measurement, from the orchestrator's side."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from nodegate.errors import NodegateError
+
+
+class BenchError(NodegateError):
+    """A process of the benchmark did not do what it was told."""
+
+
+class Process:
+    """A child that obeys one command per line (``bench.control`` and ``bench/internal/control``)."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._name = " ".join(command)
+        self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.greeting = self._answer()
+
+    def tell(self, do: str, **arguments: Any) -> dict[str, Any]:
+        """Give a command and return the answer; raise BenchError when it failed."""
+        assert self._child.stdin is not None
+        self._child.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+        self._child.stdin.flush()
+        return self._answer()
+
+    def quit(self) -> None:
+        """End the process, by force when it does not within five seconds."""
+        assert self._child.stdin is not None
+        self._child.stdin.close()
+        try:
+            self._child.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._child.stdout is not None
+        line = self._child.stdout.readline()
+        if not line:
+            raise BenchError(f"'{self._name}' ended with status {self._child.wait()}; its last words are above.")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise BenchError(f"'{self._name}' reports: {answer['error']}")
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a process has used, or the difference between two such readings."""
+
+    cpu_s: float
+    rss_kib: int
+    peak_kib: int
+
+
+class ServerProcess(Process):
+    """A server under measurement."""
+
+    @property
+    def address(self) -> str:
+        """Where it listens, ``HOST:PORT``."""
+        return str(self.greeting["address"])
+
+    def usage(self) -> Usage:
+        """Read what it has used so far."""
+        return Usage(**self.tell("usage"))
+
+    def settled(self, limit_s: float = 20.0) -> Usage:
+        """Read what it has used once it is idle: less than 2 ms of CPU in 100 ms."""
+        before, deadline = self.usage(), time.monotonic() + limit_s
+        while time.monotonic() < deadline:
+            time.sleep(0.1)
+            now = self.usage()
+            if now.cpu_s - before.cpu_s < 0.002:
+                return now
+            before = now
+        return before
+
+
+@contextmanager
+def running(process: Process) -> Iterator[None]:
+    """End the process when the block is left."""
+    try:
+        yield
+    finally:
+        process.quit()
+
+
+def raise_descriptor_limit() -> None:
+    """Let this process and its children have as many connections as the machine allows."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,55 @@
+"""The tables: Markdown that is also legible in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import isnan
+
+from bench.scenarios.scenario import Figure, Scenario
+from bench.servers import NODEGATE, TITLES
+
+Results = Mapping[str, Mapping[str, float]]
+"""By server, then by figure."""
+
+
+def table(scenario: Scenario, results: Results, scale: float = 1.0) -> str:
+    """Return one scenario's figures, and under them nodegate's in relation to each other server's."""
+    title = scenario.title if scale == 1.0 else f"{scenario.title}, at scale {scale:g}"
+    rows = [["", *(figure.heading for figure in scenario.figures)]]
+    rows += [[TITLES[server], *_values(scenario, results[server])] for server in scenario.servers if server in results]
+    if NODEGATE in results:
+        others = (server for server in scenario.servers if server in results and server != NODEGATE)
+        rows += [[f"nodegate / {TITLES[other]}", *_ratios(scenario, results, other)] for other in others]
+    return f"### {title}\n\n{_aligned(rows)}\n"
+
+
+def _values(scenario: Scenario, figures: Mapping[str, float]) -> list[str]:
+    return [_value(figure, figures[figure.key]) for figure in scenario.figures]
+
+
+def _value(figure: Figure, value: float) -> str:
+    return "never" if isnan(value) else figure.form.format(value)
+
+
+def _ratios(scenario: Scenario, results: Results, other: str) -> list[str]:
+    return [_ratio(figure, results[NODEGATE], results[other]) for figure in scenario.figures]
+
+
+def _ratio(figure: Figure, ours: Mapping[str, float], theirs: Mapping[str, float]) -> str:
+    below = theirs[figure.key]
+    return f"{ours[figure.key] / below:.2f} x" if below and not isnan(below) else "-"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "| "
+        + " | ".join(
+            cell.rjust(width) if i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        + " |"
+        for row in rows
+    ]
+    rule = "|" + "|".join("-" * (width + 1) + (":" if i else "-") for i, width in enumerate(widths)) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])
