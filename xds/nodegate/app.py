@@ -23,11 +23,12 @@ from nodegate.debug.state import State
 from nodegate.debug.views import Views
 from nodegate.engine import Engine, Translation
 from nodegate.errors import StateError, UsageError
+from nodegate.model.changes import Batch, Upsert
 from nodegate.ports import Claims, PortStore
 from nodegate.server import Clients, XdsServer
 from nodegate.settings import Address, ServeSettings, TcpAddress, UnixAddress
 from nodegate.snapshot.publisher import Publisher
-from nodegate.source.files import FolderSource
+from nodegate.source.files import FolderSource, read_folder
 from nodegate.translate.index import Index
 from nodegate.translate.settings import Settings
 from nodegate.translate.step import step
@@ -71,11 +72,19 @@ async def control_plane(settings: ServeSettings) -> AsyncIterator[ControlPlane]:
 
 
 async def translate_once(folder: Path, ingress_class: str = "") -> State:
-    """Translate a folder once, as ``serve`` would on its first start, and return the state it would have."""
+    """Translate a folder once, as ``serve`` would on its first start, and return the state it would have.
+
+    Raises SourceError when the folder cannot be read.
+    """
+    listing = read_folder(folder)
+
+    async def batches() -> AsyncIterator[Batch]:
+        yield Batch(tuple(map(Upsert, listing.objects)), synced=True, problems=listing.problems)
+
     engine = Engine(translation(ingress_class), Claims(), Publisher())
     try:
         async with TaskGroup() as tasks:
-            running = tasks.create_task(engine.run(FolderSource(folder).batches()))
+            running = tasks.create_task(engine.run(batches()))
             state = await engine.until(lambda state: state.publications > 0)
             running.cancel()
     except BaseExceptionGroup as errors:

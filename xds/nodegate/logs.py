@@ -52,5 +52,11 @@ def _shared_processors(*, console: bool) -> list[Any]:
 
 def _renderer(out: TextIO, *, console: bool) -> list[Any]:
     if console:
-        return [structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=0)]
+        return [
+            structlog.dev.ConsoleRenderer(
+                colors=out.isatty(),
+                pad_event_to=0,
+                exception_formatter=structlog.dev.plain_traceback,  # rich would show locals: they may be secret
+            )
+        ]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]

@@ -10,9 +10,11 @@ import msgspec
 
 from nodegate.errors import UsageError
 
-XDS_ADDRESS = "127.0.0.1:18000"
-HTTP_ADDRESS = "127.0.0.1:15080"
-DEBUG_ADDRESS = "127.0.0.1:15081"
+# Below the listeners' ports (10000-20000), so that an Envoy on the same machine cannot be in the way; its own admin
+# address is 9901.
+XDS_ADDRESS = "127.0.0.1:9900"
+HTTP_ADDRESS = "127.0.0.1:9902"
+DEBUG_ADDRESS = "127.0.0.1:9903"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ def parse_tcp(text: str, flag: str, default_host: str = "") -> TcpAddress:
     """Read ``HOST:PORT`` or ``[IPV6]:PORT``; a :class:`UsageError` names the flag."""
     host, colon, port = text.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535:
-        raise UsageError(f"{flag} {text!r} is not HOST:PORT. Write for example 127.0.0.1:18000.")
+        raise UsageError(f"{flag} {text!r} is not HOST:PORT. Write for example 127.0.0.1:9900.")
     if ":" in host and not (host.startswith("[") and host.endswith("]")):
         raise UsageError(f"{flag} {text!r}: write an IPv6 address in brackets, [::1]:{port}.")
     return TcpAddress(host.strip("[]") or default_host or "0.0.0.0", int(port))  # noqa: S104  # ":PORT" asks for it
@@ -77,18 +79,21 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     source: Path
-    xds_address: Address = TcpAddress("127.0.0.1", 18_000)
-    http_address: TcpAddress = TcpAddress("127.0.0.1", 15_080)
-    debug_address: TcpAddress = TcpAddress("127.0.0.1", 15_081)
+    xds_address: Address = TcpAddress("127.0.0.1", 9900)
+    http_address: TcpAddress = TcpAddress("127.0.0.1", 9902)
+    debug_address: TcpAddress = TcpAddress("127.0.0.1", 9903)
     state_dir: Path | None = None
     ingress_class: str = ""
 
 
-def parse_source(text: str) -> Path:
-    """Return the folder that ``--source`` names; a :class:`UsageError` when there is none."""
+def parse_source(text: str, state_dir: Path | None = None) -> Path:
+    """Return the folder that ``--source`` names; a :class:`UsageError` when there is none.
+
+    With a state folder it may be missing for now: its last good content may be known from an earlier run.
+    """
     if text == "kubernetes":
         raise UsageError("--source kubernetes is not available in this version. Give a folder of manifests.")
-    return parse_folder(text, "--source")
+    return Path(text) if state_dir is not None else parse_folder(text, "--source")
 
 
 def parse_folder(text: str, flag: str) -> Path:

@@ -15,7 +15,9 @@ def flag(name: str, **options: Any) -> Callable[[Any], Any]:
     """Return click's option ``--name`` that ``NODEGATE_NAME`` sets as well, shown with its default."""
     first = name.split("/", maxsplit=1)[0]
     variable = "NODEGATE_" + first.removeprefix("--").replace("-", "_").upper()
-    return click.option(name, **{"envvar": variable, "show_default": True, "show_envvar": True, **options})
+    return click.option(
+        name, **{"envvar": variable, "show_default": options.get("default") != "", "show_envvar": True, **options}
+    )
 
 
 def output_flag(*forms: str) -> Callable[[Any], Any]:

@@ -55,7 +55,7 @@ def translate(
 def lint(folder: str, ingress_class: str, output: str) -> None:
     """Check the manifests in DIR as serve would read them and name every problem, with its remedy.
 
-    The exit status is 1 if there is an error, 0 if there are at most warnings, 2 if DIR cannot be read at all.
+    The exit status is 1 if there is an error, 0 if there are at most warnings, 2 if DIR is no folder.
     """
     state = _state(folder, ingress_class)
     problems = state.all_problems()

@@ -38,7 +38,7 @@ def serve(
     said before.
     """
     settings = s.ServeSettings(
-        source=s.parse_source(source),
+        source=s.parse_source(source, state_dir),
         xds_address=s.parse_address(xds_address, "--xds-address"),
         http_address=s.parse_tcp(http_address, "--http-address"),
         debug_address=s.parse_tcp(debug_address, "--debug-address", default_host="127.0.0.1"),

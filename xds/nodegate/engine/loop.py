@@ -26,7 +26,7 @@ from nodegate.engine.translation import Translation
 from nodegate.errors import StateError
 from nodegate.model.changes import Batch, Change, Delete, ObjectChange
 from nodegate.model.objects import Object
-from nodegate.model.problem import Problem
+from nodegate.model.problem import Problem, Severity
 from nodegate.model.refs import Kind, Ref
 from nodegate.ports import Claims, Outcome, PortStore
 from nodegate.snapshot.publisher import Publisher
@@ -41,7 +41,6 @@ RETRY_SECONDS = 30.0
 """How long to wait before claims that could not be written, or objects that failed, are tried again."""
 
 _INBOX = 256
-_MOST_LINES = 20
 
 
 class _Due(Enum):
@@ -132,7 +131,6 @@ class Engine:
     async def _take(self, batch: Batch) -> None:
         self._taken += 1
         self.state.changes += len(batch.changes)
-        self._log_problems(self.state.sources, batch.problems)
         self.state.sources = batch.problems
         self._remember(batch.changes)
         if not self.state.synced:
@@ -194,20 +192,21 @@ class Engine:
         changes, self._pending = tuple(self._pending.values()), {}
         held, self._held = self._held, {}
         self._hold_off.end()
-        await self._publish(held | self._translate(changes))
+        await self._publish(held | (self._translate(changes) if changes else {}))
 
     # --- 3. a retry is due --------------------------------------------------------------------------------------------
 
     async def _retry(self) -> None:
         self._retry_at = None
-        resources = self._translate(self._translation.failed) if self._translation.failed else {}
+        failed = self._translation.worth_retrying
+        resources = self._translate(failed) if failed else {}
         resources |= self._claim(self._claims.retry(self._clock()))
         await self._publish(resources)
 
     def _plan_retry(self, *, unwritten: bool) -> None:
         """Decide when to try again what did not work, unless that is decided already."""
         now, waits = get_running_loop().time(), []
-        if unwritten or self._translation.failed:
+        if unwritten or self._translation.worth_retrying:
             waits.append(RETRY_SECONDS)
         wake = self._claims.next_wake()
         if wake is not None:
@@ -276,14 +275,7 @@ class Engine:
             after = (*self._found.get(ref, ()), *self._port_problems.get(ref, ()))
             if after:
                 self._problems[ref] = after
-            self._log_problems(before, after)
-
-    def _log_problems(self, before: tuple[Problem, ...], after: tuple[Problem, ...]) -> None:
-        new = [problem for problem in after if problem not in before]
-        for problem in new[:_MOST_LINES]:
-            log.warning(str(problem))
-        if len(new) > _MOST_LINES:
-            log.warning("More problems are on the debug pages.", more=len(new) - _MOST_LINES)
+            _log_problems(before, after)
 
     def _show(self) -> None:
         state = self.state
@@ -293,3 +285,14 @@ class Engine:
             state.sequence = self._taken
         self._stepped.set()
         self._stepped = asyncio.Event()
+
+
+def _log_problems(before: tuple[Problem, ...], after: tuple[Problem, ...]) -> None:
+    """Log every problem of an object once when it comes, and once when it is gone. The source logs its own."""
+    for problem in after:
+        if problem not in before:
+            level = log.error if problem.severity is Severity.ERROR else log.warning
+            level(str(problem), code=problem.code, object=str(problem.ref))
+    for problem in before:
+        if problem not in after:
+            log.info("Solved: %s", problem, code=problem.code, object=str(problem.ref))

@@ -47,8 +47,9 @@ class Translation(Generic[Index]):
         self._failed: dict[Hashable, Change] = {}
         self._entries: dict[Key, Entry] = {}
         self._found: dict[Ref, tuple[Problem, ...]] = {}
-        self._internal: dict[Ref, tuple[Problem, ...]] = {}
+        self._internal: dict[Hashable, Problem] = {}
         self._listeners: dict[str, int] = {}
+        self._moved = False
         self.failures = 0
 
     @property
@@ -58,8 +59,13 @@ class Translation(Generic[Index]):
 
     @property
     def failed(self) -> tuple[Change, ...]:
-        """The changes that are left out because a step raised on them; worth another try when others have changed."""
+        """The changes that are left out because a step raised on them."""
         return tuple(self._failed.values())
+
+    @property
+    def worth_retrying(self) -> tuple[Change, ...]:
+        """The changes that are left out, if anything was translated since: the same input fails the same way."""
+        return self.failed if self._moved else ()
 
     def apply(self, changes: Sequence[Change]) -> Changed:
         """Translate these changes. Never raises: a change that cannot be translated is left out, with a Problem."""
@@ -70,7 +76,9 @@ class Translation(Generic[Index]):
             self.failures += 1
             log.exception("Translation failed; its changes are tried one at a time.", objects=_names(changes))
             changed = self._recover(changes)
+            self._moved = False
         else:
+            self._moved = True
             for change in changes:
                 self._accept(change)
         self._note(changed)
@@ -121,19 +129,18 @@ class Translation(Generic[Index]):
         log.error("An object is left out of translation.", object=str(ref), exc_info=error)
         if isinstance(change, Delete):
             self._accept(change)  # it is gone, whatever translation makes of it
-        else:
-            self._failed[_key(change)] = change
+            return
+        self._failed[_key(change)] = change
         message = f"Translating {ref} failed with {type(error).__name__}: {error}."
-        self._internal[ref] = (INTERNAL_ERROR.found(ref, "", message),)
+        self._internal[_key(change)] = INTERNAL_ERROR.found(ref, "", message)
 
     def _forget_failures(self, changes: Iterable[Change]) -> set[Ref]:
         """Forget earlier failures of what changes now; return the objects that had some."""
         refs = set()
         for change in changes:
             self._failed.pop(_key(change), None)
-            ref = _blamed(change)
-            if self._internal.pop(ref, None):
-                refs.add(ref)
+            if self._internal.pop(_key(change), None):
+                refs.add(_blamed(change))
         return refs
 
     def _accept(self, change: Change) -> None:
@@ -154,16 +161,22 @@ class Translation(Generic[Index]):
         return Changed(
             resources=_missing(self._entries, total.resources) | dict(total.resources),
             problems={ref: () for ref in self._found if ref not in total.problems} | dict(total.problems),
-            listeners=_missing(self._listeners, total.listeners) | dict(total.listeners),
+            listeners={
+                name: port
+                for name, port in (_missing(self._listeners, total.listeners) | dict(total.listeners)).items()
+                if self._listeners.get(name) != port
+            },
         )
 
     def _with_internal(self, changed: Changed, cleared: set[Ref]) -> Changed:
         """Return ``changed`` with the internal errors among the problems of each object that has or had some."""
-        refs = cleared | self._internal.keys()
-        if not refs:
+        if not cleared and not self._internal:
             return changed
-        added = {ref: (*self._found.get(ref, ()), *self._internal.get(ref, ())) for ref in refs}
-        return Changed(changed.resources, {**changed.problems, **added}, changed.listeners)
+        refs = cleared | {problem.ref for problem in self._internal.values()}
+        problems = {ref: self._found.get(ref, ()) for ref in refs}
+        for problem in self._internal.values():
+            problems[problem.ref] = (*problems[problem.ref], problem)
+        return Changed(changed.resources, {**changed.problems, **problems}, changed.listeners)
 
 
 def merge(first: Changed, then: Changed) -> Changed:
