@@ -104,7 +104,7 @@ async def _start(settings: ServeSettings, stack: AsyncExitStack) -> ControlPlane
     source = FolderSource(settings.source, state_dir=settings.state_dir)
     if settings.state_dir is not None:
         await stack.enter_async_context(_sole_user(settings.state_dir))
-    engine = _engine(settings, publisher)
+    engine = _engine(settings, publisher, clients)
     readiness = Readiness(engine.state)
     server = XdsServer(publisher, clients, address=str(settings.xds_address))
 
@@ -125,7 +125,7 @@ async def _start(settings: ServeSettings, stack: AsyncExitStack) -> ControlPlane
     return ControlPlane(engine, publisher, clients, readiness, _xds_address(settings, server), http, debug)
 
 
-def _engine(settings: ServeSettings, publisher: Publisher) -> Engine:
+def _engine(settings: ServeSettings, publisher: Publisher, clients: Clients) -> Engine:
     store = None
     claims = Claims()
     if settings.state_dir is not None:
@@ -135,7 +135,7 @@ def _engine(settings: ServeSettings, publisher: Publisher) -> Engine:
             log.warning(
                 "The kept ports were damaged and are set aside; listeners get ports anew.", file=str(store.set_aside)
             )
-    return Engine(translation(settings.ingress_class), claims, publisher, store=store)
+    return Engine(translation(settings.ingress_class), claims, publisher, clients=clients, store=store)
 
 
 @asynccontextmanager

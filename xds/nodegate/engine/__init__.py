@@ -1,7 +1,7 @@
 """The engine: one event loop that turns what the source says into the target that every proxy should have.
 
 ``loop`` is that loop, ``translation`` keeps the index of translation and survives what it raises, ``holdoff`` says how
-long changes are gathered before they are applied together.
+long changes are gathered, ``problems`` joins what is wrong with each object, and ``keeping`` writes the ports down.
 """
 
 from nodegate.engine.loop import Engine

@@ -6,32 +6,37 @@ These things can happen, and only one of them happens at a time:
    change, it is translated and published at once, except what would empty or remove something; everything else starts
    or prolongs the hold-off.
 2. The **hold-off ends**: everything gathered is translated as one and published.
-3. A **retry is due**: a port that rested is free for a listener that waits, or kept claims could not be written.
+3. A **client has said something**: who it is, or that it rejects a resource. What follows from it for the objects is
+   a change like any other, and is published at once (DESIGN 2, quarantine).
+4. A **retry is due**: a port that rested is free for a listener that waits, or kept claims could not be written.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from asyncio import Queue, TaskGroup, get_running_loop, to_thread
+from asyncio import Queue, TaskGroup, get_running_loop
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from enum import Enum, auto
+from operator import itemgetter
 from typing import Any
 
 import structlog
 
 from nodegate.debug.state import State
 from nodegate.engine.holdoff import HoldOff
+from nodegate.engine.keeping import Keeper
+from nodegate.engine.problems import Finder, Problems
 from nodegate.engine.translation import Translation
-from nodegate.errors import StateError
-from nodegate.model.changes import Batch, Change, Delete, ObjectChange
+from nodegate.model.changes import Batch, Change, Delete, ObjectChange, Upsert
 from nodegate.model.objects import Object
-from nodegate.model.problem import Problem, Severity
 from nodegate.model.refs import Kind, Ref
 from nodegate.ports import Claims, Outcome, PortStore
+from nodegate.server.clients import Clients
 from nodegate.snapshot.publisher import Publisher
 from nodegate.snapshot.resource import Entry, Key
 from nodegate.snapshot.type_urls import ENDPOINT
+from nodegate.status.quarantine import Quarantine
 
 log = structlog.get_logger(__name__)
 
@@ -40,11 +45,10 @@ Resources = dict[Key, Entry | None]
 RETRY_SECONDS = 30.0
 """How long to wait before claims that could not be written, or objects that failed, are tried again."""
 
-_INBOX = 256
-
 
 class _Due(Enum):
     HOLD_OFF = auto()
+    REVIEW = auto()
     RETRY = auto()
 
 
@@ -57,35 +61,42 @@ class Engine:
         claims: Claims,
         publisher: Publisher,
         *,
+        clients: Clients | None = None,
         store: PortStore | None = None,
         hold_off: HoldOff | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Keep claims in ``store``, if there is one; ``clock`` gives Unix seconds and decides how long ports rest."""
+        """Serve ``clients``, whose verdicts count, and keep claims in ``store``, if there are such.
+
+        ``clock`` gives Unix seconds and decides how long ports rest.
+        """
         self.state = State()
         self._translation = translation
         self._claims = claims
         self._publisher = publisher
-        self._store = store
+        self._keeper = Keeper(claims, store)
         self._hold_off = hold_off or HoldOff()
         self._clock = clock
-        self._inbox: Queue[Batch] = Queue(_INBOX)
+        self._clients = clients or Clients()
+        self._quarantine = Quarantine()
+        self._inbox: Queue[Batch | _Due] = Queue()
         self._objects: dict[Ref, Object] = {}
         self._pending: dict[Ref, ObjectChange] = {}
         self._held: Resources = {}
-        self._port_problems: dict[Ref, tuple[Problem, ...]] = {}
-        self._found: dict[Ref, tuple[Problem, ...]] = {}
-        self._problems: dict[Ref, tuple[Problem, ...]] = {}
+        self._problems = Problems()
         self._taken = 0
-        self._kept = store.encode(claims) if store else b""
         self._retry_at: float | None = None
+        self._review_at: float | None = None
+        self._review_asked = False
         self._stepped = asyncio.Event()
-        self.state.objects, self.state.ports, self.state.problems = self._objects, claims.ports, self._problems
+        self.state.objects, self.state.ports = self._objects, claims.ports
+        self.state.problems = self._problems.by_object
 
     async def run(self, batches: AsyncIterator[Batch]) -> None:
         """Handle everything that happens until cancelled. What the source raises ends it."""
         async with TaskGroup() as group:
             group.create_task(self._read(batches), name="source")
+            self._clients.on_news = self._ask_review
             while True:
                 await self._handle(await self._next())
                 self._show()
@@ -97,8 +108,15 @@ class Engine:
         return self.state
 
     async def _read(self, batches: AsyncIterator[Batch]) -> None:
+        """Hand over one batch at a time: the source joins what comes meanwhile."""
         async for batch in batches:
-            await self._inbox.put(batch)
+            self._inbox.put_nowait(batch)
+            await self._inbox.join()
+
+    def _ask_review(self) -> None:
+        if not self._review_asked:
+            self._review_asked = True
+            self._inbox.put_nowait(_Due.REVIEW)
 
     async def _next(self) -> Batch | _Due:
         """Return what happens next. A deadline that has passed comes first: batches cannot starve it."""
@@ -107,15 +125,23 @@ class Engine:
             return due
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._inbox.get()
+                event = await self._inbox.get()
         except TimeoutError:
             return due
+        self._inbox.task_done()
+        return event
 
     def _next_deadline(self) -> tuple[_Due, float | None]:
-        retry, hold_off = self._retry_at, self._hold_off.deadline
-        if retry is not None and (hold_off is None or retry < hold_off):
-            return _Due.RETRY, retry
-        return _Due.HOLD_OFF, hold_off
+        deadlines = {
+            _Due.HOLD_OFF: self._hold_off.deadline,
+            _Due.REVIEW: self._review_at,
+            _Due.RETRY: self._retry_at,
+        }
+        set_ones = [(deadline, due) for due, deadline in deadlines.items() if deadline is not None]
+        if not set_ones:
+            return _Due.HOLD_OFF, None
+        deadline, due = min(set_ones, key=itemgetter(0))
+        return due, deadline
 
     async def _handle(self, event: Batch | _Due) -> None:
         match event:
@@ -123,6 +149,8 @@ class Engine:
                 await self._take(event)
             case _Due.HOLD_OFF:
                 await self._flush()
+            case _Due.REVIEW:
+                await self._review()
             case _Due.RETRY:
                 await self._retry()
 
@@ -194,7 +222,20 @@ class Engine:
         self._hold_off.end()
         await self._publish(held | (self._translate(changes) if changes else {}))
 
-    # --- 3. a retry is due --------------------------------------------------------------------------------------------
+    # --- 3. a client has said something -------------------------------------------------------------------------------
+
+    async def _review(self) -> None:
+        """Let the quarantine decide on what clients reject; its decision is a change that does not wait."""
+        self._review_asked = False
+        now = get_running_loop().time()
+        votes = self._clients.votes(self.state.target)
+        review = self._quarantine.review(votes, self._clients.node_ids(), now)
+        self._review_at = None if review.again_in is None else now + review.again_in
+        self._problems.replace(Finder.PROXIES, review.problems)
+        if review.changes:
+            await self._publish(self._translate(review.changes))
+
+    # --- 4. a retry is due --------------------------------------------------------------------------------------------
 
     async def _retry(self) -> None:
         self._retry_at = None
@@ -221,8 +262,12 @@ class Engine:
     def _translate(self, changes: Iterable[Change], *, first: bool = False) -> Resources:
         """Translate changes, and the claims of the listeners that come and go with them."""
         started = time.perf_counter()
-        changed = self._translation.apply(tuple(changes))
-        self._note(self._found, changed.problems)
+        changes = tuple(changes)
+        self._quarantine.observe(change for change in changes if isinstance(change, Upsert | Delete))
+        if self._problems.found_by(Finder.PROXIES):
+            self._ask_review()
+        changed = self._translation.apply(changes)
+        self._problems.note(Finder.TRANSLATION, changed.problems)
         resources = dict(changed.resources)
         if first:
             resources |= self._claim(self._claims.settle(self._translation.listeners, self._clock()))
@@ -233,49 +278,22 @@ class Engine:
 
     def _claim(self, outcome: Outcome) -> Resources:
         """Tell translation which listener has which port; a claim never makes another listener want one."""
-        self._note(self._port_problems, outcome.problems)
+        self._problems.note(Finder.PORTS, outcome.problems)
         if not outcome.claims:
             return {}
         changed = self._translation.apply(outcome.claims)
-        self._note(self._found, changed.problems)
+        self._problems.note(Finder.TRANSLATION, changed.problems)
         return dict(changed.resources)
 
     async def _publish(self, resources: Mapping[Key, Entry | None]) -> None:
         """Keep the claims, then let the streams see these resources: a port is not served before it is kept."""
-        unwritten = not await self._keep_claims()
-        self._plan_retry(unwritten=unwritten)
+        self._plan_retry(unwritten=not await self._keeper.keep())
         target = self.state.target.apply(resources)
         if target is not self.state.target or self._publisher.target is None:
             self.state.target = target
             self.state.published = self._clock()
             self.state.publications += 1
             self._publisher.publish(target)
-
-    async def _keep_claims(self) -> bool:
-        if self._store is None:
-            return True
-        content = self._store.encode(self._claims)
-        if content == self._kept:
-            return True
-        try:
-            await to_thread(self._store.write, content)
-        except StateError as error:
-            log.error(str(error), retry_seconds=RETRY_SECONDS)  # noqa: TRY400  # the sentence says it all
-            return False
-        self._kept = content
-        return True
-
-    def _note(self, kept: dict[Ref, tuple[Problem, ...]], changes: Mapping[Ref, tuple[Problem, ...]]) -> None:
-        """Take over the problems of some objects, from translation or from the ports, and log what is new."""
-        kept.update(changes)
-        for ref in changes:
-            if not kept[ref]:
-                del kept[ref]
-            before = self._problems.pop(ref, ())
-            after = (*self._found.get(ref, ()), *self._port_problems.get(ref, ()))
-            if after:
-                self._problems[ref] = after
-            _log_problems(before, after)
 
     def _show(self) -> None:
         state = self.state
@@ -285,14 +303,3 @@ class Engine:
             state.sequence = self._taken
         self._stepped.set()
         self._stepped = asyncio.Event()
-
-
-def _log_problems(before: tuple[Problem, ...], after: tuple[Problem, ...]) -> None:
-    """Log every problem of an object once when it comes, and once when it is gone. The source logs its own."""
-    for problem in after:
-        if problem not in before:
-            level = log.error if problem.severity is Severity.ERROR else log.warning
-            level(str(problem), code=problem.code, object=str(problem.ref))
-    for problem in before:
-        if problem not in after:
-            log.info("Solved: %s", problem, code=problem.code, object=str(problem.ref))

@@ -1,0 +1,36 @@
+"""Writes the claims to the state folder whenever they have changed, without holding up the event loop."""
+
+from __future__ import annotations
+
+from asyncio import to_thread
+
+import structlog
+
+from nodegate.errors import StateError
+from nodegate.ports import Claims, PortStore
+
+log = structlog.get_logger(__name__)
+
+
+class Keeper:
+    """Keeps claims in a store; without a store it has nothing to do."""
+
+    def __init__(self, claims: Claims, store: PortStore | None) -> None:
+        self._claims = claims
+        self._store = store
+        self._kept = store.encode(claims) if store else b""
+
+    async def keep(self) -> bool:
+        """Write the claims if they differ from what was written; return False, and log why, when that failed."""
+        if self._store is None:
+            return True
+        content = self._store.encode(self._claims)
+        if content == self._kept:
+            return True
+        try:
+            await to_thread(self._store.write, content)
+        except StateError as error:
+            log.error(str(error))  # noqa: TRY400  # the sentence says it all
+            return False
+        self._kept = content
+        return True

@@ -1,0 +1,64 @@
+"""Every object's problems, from everyone who finds some, in one mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum
+
+import structlog
+
+from nodegate.model.problem import Problem, Severity
+from nodegate.model.refs import Ref
+
+log = structlog.get_logger(__name__)
+
+OfObjects = Mapping[Ref, tuple[Problem, ...]]
+
+
+class Finder(IntEnum):
+    """Who finds problems of objects, in the order in which an object's problems are listed."""
+
+    TRANSLATION = 0
+    PORTS = 1
+    PROXIES = 2
+
+
+class Problems:
+    """All problems by object. ``by_object`` holds no object without one. The source's own are not here."""
+
+    def __init__(self) -> None:
+        self.by_object: dict[Ref, tuple[Problem, ...]] = {}
+        self._found: dict[Finder, dict[Ref, tuple[Problem, ...]]] = {finder: {} for finder in Finder}
+
+    def found_by(self, finder: Finder) -> OfObjects:
+        """Return what one finder has found."""
+        return self._found[finder]
+
+    def note(self, finder: Finder, changes: OfObjects) -> None:
+        """Take over what a finder says of some objects, an empty tuple meaning nothing any more; log what is new."""
+        found = self._found[finder]
+        found.update(changes)
+        for ref in changes:
+            if not found[ref]:
+                del found[ref]
+            before = self.by_object.pop(ref, ())
+            after = tuple(problem for one in Finder for problem in self._found[one].get(ref, ()))
+            if after:
+                self.by_object[ref] = after
+            _log_difference(before, after)
+
+    def replace(self, finder: Finder, found: OfObjects) -> None:
+        """Take over everything a finder says now."""
+        gone: dict[Ref, tuple[Problem, ...]] = {ref: () for ref in self._found[finder] if ref not in found}
+        self.note(finder, {**gone, **found})
+
+
+def _log_difference(before: tuple[Problem, ...], after: tuple[Problem, ...]) -> None:
+    """Log every problem once when it comes, and once when it is gone."""
+    for problem in after:
+        if problem not in before:
+            level = log.error if problem.severity is Severity.ERROR else log.warning
+            level(str(problem), code=problem.code, object=str(problem.ref))
+    for problem in before:
+        if problem not in after:
+            log.info("Solved: %s", problem, code=problem.code, object=str(problem.ref))
