@@ -16,7 +16,7 @@ from hashlib import sha256
 from importlib.resources import files
 from ipaddress import ip_address
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import jinja2
 from aiohttp import web
@@ -106,6 +106,9 @@ class _Site:
         short_type, name, query = request.match_info["type"], request.match_info["name"], request.query
         facts = NodeFacts(query.get("node", ""), query.get("zone", ""), query.get("transparent", "") in {"1", "true"})
         data = self._views.resource(short_type, name, facts)
+        if data is not None and data["per_client"]:
+            path = _resource_url(short_type, name)
+            data["proxies"] = [{"node_id": node, "url": _as_on(path, facts)} for node, facts in self._views.seen_by()]
         return self._one(request, "resource.html", f"{short_type} {name}", data)
 
     async def problems(self, request: web.Request) -> web.StreamResponse:
@@ -187,6 +190,11 @@ def _object_url(kind: str, namespace: str, name: str) -> str:
 
 def _resource_url(short_type: str, name: str) -> str:
     return f"/debug/resources/{quote(short_type, safe='')}/{quote(name, safe='/@')}"
+
+
+def _as_on(path: str, facts: NodeFacts) -> str:
+    query = {"node": facts.node, "zone": facts.zone, "transparent": "1" if facts.transparent else ""}
+    return f"{path}?{urlencode({key: value for key, value in query.items() if value})}"
 
 
 def _wants_json(request: web.Request) -> bool:

@@ -90,12 +90,12 @@ class Views:
         if entry is None:
             return None
         resource = entry.resolve(facts)
-        per_client = isinstance(entry, Faceted)
         return {
             **_listed(entry),
             "version": resource.version,
             "bytes": len(resource.body),
-            "per_client": per_client,
+            "per_client": isinstance(entry, Faceted),
+            "facts": msgspec.to_builtins(facts),
             "resource": plain_resource(resource),
         }
 
@@ -106,7 +106,25 @@ class Views:
     def proxies(self, now: float) -> Data:
         """Return every connected client with its versions, what it waits for and what it rejects."""
         clients = sorted(self.clients.snapshot(), key=lambda client: (client.node_id, client.id))
-        return {"proxies": [_client(client, now) for client in clients]}
+        return {"proxies": [self._client(client, now) for client in clients]}
+
+    def seen_by(self) -> list[tuple[str, NodeFacts]]:
+        """Return the connected nodes with their facts, by name."""
+        return sorted({client.node_id: client.facts for client in self.clients.snapshot()}.items())
+
+    def _client(self, client: ClientStatus, now: float) -> Data:
+        plain: Data = msgspec.to_builtins(client)
+        types = sorted(client.types, key=lambda of_type: _order(of_type.type_url))
+        return {**plain, "age": now - client.connected_at, "types": [self._type(of_type) for of_type in types]}
+
+    def _type(self, of_type: TypeStatus) -> Data:
+        plain: Data = msgspec.to_builtins(of_type)
+        causes = {name: self._causes((of_type.type_url, name)) for name in of_type.rejected}
+        return {"type": SHORT_NAME.get(of_type.type_url, of_type.type_url), **plain, "rejected_causes": causes}
+
+    def _causes(self, key: Key) -> list[dict[str, str]]:
+        entry = self.state.target.get(*key)
+        return [_ref(cause) for cause in entry.causes] if entry else []
 
     def _entries(self) -> list[Entry]:
         target = self.state.target
@@ -129,17 +147,6 @@ def _listed(entry: Entry) -> Data:
         "causes": [_ref(cause) for cause in entry.causes],
         "refs": [_key(ref) for ref in entry.refs],
     }
-
-
-def _client(client: ClientStatus, now: float) -> Data:
-    plain: Data = msgspec.to_builtins(client)
-    types = sorted(client.types, key=lambda of_type: _order(of_type.type_url))
-    return {**plain, "age": now - client.connected_at, "types": [_type(of_type) for of_type in types]}
-
-
-def _type(of_type: TypeStatus) -> Data:
-    plain: Data = msgspec.to_builtins(of_type)
-    return {"type": SHORT_NAME.get(of_type.type_url, of_type.type_url), **plain}
 
 
 def _order(type_url: str) -> int:
