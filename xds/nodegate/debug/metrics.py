@@ -42,6 +42,7 @@ class _Collector(Collector):
         yield from _engine(self._state)
         yield from _snapshot(self._state)
         yield from _proxies(self._clients.snapshot())
+        yield from _responses(self._clients)
 
 
 def _engine(state: State) -> Iterator[Metric]:
@@ -81,6 +82,13 @@ def _proxies(clients: tuple[ClientStatus, ...]) -> Iterator[Metric]:
     yield _gauge("nodegate_proxies", "Streams that are open, by variant of the protocol.", ("variant",), connected)
     yield _gauge("nodegate_proxies_behind", "Streams that do not have it all, by type.", ("type",), behind)
     yield _gauge("nodegate_proxies_rejecting", "Streams that reject something, by type.", ("type",), rejecting)
+
+
+def _responses(clients: Clients) -> Iterator[Metric]:
+    counts = clients.responses()
+    for word, text in (("sent", "sent"), ("acked", "accepted by the proxy"), ("nacked", "rejected by the proxy")):
+        values = {(short,): counts[type_url, word] for type_url, short in SHORT_NAME.items()}
+        yield _counter(f"nodegate_xds_responses_{word}", f"Responses {text}, by type.", ("type",), values)
 
 
 def _gauge(name: str, text: str, labels: tuple[str, ...], values: Values) -> Metric:

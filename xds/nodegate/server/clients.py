@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -124,12 +125,23 @@ def _type_status(state: TypeState) -> TypeStatus:
     )
 
 
+def _responses(stream: Stream) -> Counter[tuple[str, str]]:
+    found: Counter[tuple[str, str]] = Counter()
+    for state in stream.states.values():
+        counters = state.counters
+        found[state.type_url, "sent"] += counters.sent
+        found[state.type_url, "acked"] += counters.acked
+        found[state.type_url, "nacked"] += counters.nacked
+    return found
+
+
 class Clients:
     """The registry of live streams. Streams of one node id are independent of each other (48)."""
 
     def __init__(self) -> None:
         self._connections: dict[int, Connection] = {}
         self._ids = itertools.count(1)
+        self._ended: Counter[tuple[str, str]] = Counter()
         self.on_news: Callable[[], None] = lambda: None
         """Called when a client said who it is, and when one rejected something; what reviews verdicts hooks in here."""
 
@@ -142,10 +154,15 @@ class Clients:
             yield connection
         finally:
             del self._connections[connection.id]
+            self._ended += _responses(stream)
 
     def __len__(self) -> int:
         """Return how many streams are live."""
         return len(self._connections)
+
+    def responses(self) -> Counter[tuple[str, str]]:
+        """Return how many responses there were since the start, by type URL and ``sent``, ``acked`` or ``nacked``."""
+        return sum((_responses(one.stream) for one in self._connections.values()), self._ended)
 
     def connections(self) -> tuple[Connection, ...]:
         """Return every live stream, oldest first."""
