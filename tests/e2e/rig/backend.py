@@ -25,6 +25,7 @@ from tests.e2e.rig.processes import Child, python
 
 STREAM_EVERY = 0.1
 LAST_LINE = "end"
+NAMES = ("blue", "green", "red", "grey")
 
 
 class Backends:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from nodegate.bootstrap import BootstrapSettings, bootstrap
 from nodegate.demo.envoy_process import envoy_command
+from nodegate.settings import parse_tcp
 from tests.e2e.rig.addresses import free_port
 from tests.e2e.rig.fetching import fetch
-from tests.e2e.rig.processes import Child, python
+from tests.e2e.rig.processes import Child
 from tests.e2e.rig.waiting import eventually
+
+DRAIN_SECONDS = "2"
 
 
 class Envoy:
@@ -22,8 +23,11 @@ class Envoy:
     def __init__(self, binary: Path, xds_address: str, variant: str, log: Path, *, node: str = "node-1") -> None:
         self.variant = variant
         self.admin = f"http://127.0.0.1:{free_port()}"
-        bootstrap = print_bootstrap(xds_address, variant, self.admin.removeprefix("http://"), node)
-        self.process = Child(envoy_command(binary, bootstrap, log_level="info"), log)
+        bootstrap = make_bootstrap(xds_address, variant, self.admin.removeprefix("http://"), node)
+        # Envoy drains a removed listener for ten minutes unless told otherwise, and keeps its routes as long.
+        self.process = Child(
+            envoy_command(binary, bootstrap, "--drain-time-s", DRAIN_SECONDS, "--log-level", "warning"), log
+        )
         self.wait_until(lambda: self._ask("/server_info"), what="Envoy's admin interface")
 
     def wait_until(self, look: Any, *, within: float = 15.0, what: str) -> Any:
@@ -58,6 +62,10 @@ class Envoy:
         listed = self._ask("/clusters?format=json").get("cluster_statuses", ())
         return {item["name"]: _addresses(item) for item in listed if item.get("added_via_api")}
 
+    def clusters_of(self, namespace: str) -> set[str]:
+        """Return the names of the clusters of a namespace."""
+        return {name for name in self.clusters() if name.startswith(f"{namespace}/")}
+
     def stats(self, pattern: str) -> dict[str, int]:
         """Return the counters and gauges whose name matches a regular expression."""
         listed = self._ask(f"/stats?format=json&filter={pattern}")["stats"]
@@ -90,16 +98,15 @@ class Envoy:
         return decoded
 
 
-def print_bootstrap(xds_address: str, variant: str, admin: str, node: str) -> dict[str, Any]:
+def make_bootstrap(xds_address: str, variant: str, admin: str, node: str) -> dict[str, Any]:
     """Return what ``nodegate bootstrap`` prints for these."""
-    command = python("nodegate", "bootstrap", "--xds-address", xds_address, "--node-name", node)
-    command += ["--admin-address", admin, *(["--sotw"] if variant == "sotw" else [])]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    if ran.returncode:
-        raise RuntimeError(f"nodegate bootstrap failed:\n{ran.stderr}")
-    decoded = yaml.safe_load(ran.stdout)
-    assert isinstance(decoded, dict)
-    return decoded
+    settings = BootstrapSettings(
+        xds_address=parse_tcp(xds_address, "xds"),
+        node_name=node,
+        admin_address=parse_tcp(admin, "admin"),
+        sotw=variant == "sotw",
+    )
+    return bootstrap(settings)
 
 
 def _addresses(cluster: Mapping[str, Any]) -> set[tuple[str, int]]:

@@ -1,7 +1,7 @@
 """Constant load from a process of its own: every request counts, every failure is kept with its reason.
 
 Nothing is hidden: connections are kept alive as clients do, but no request is ever sent twice. Next to the short
-requests one streaming response and one WebSocket may be kept open; cut is what did not end by itself.
+requests one streaming response at a time and one WebSocket may be kept open; cut is what did not end by itself.
 
 As a program it takes its plan as JSON, prints ``ready`` once the first request and both long ones are answered, and
 on end of its standard input stops and prints its report as JSON.
@@ -57,7 +57,7 @@ class Report:
     behind: float = 0.0
     stream_lines: int = 0
     stream_cut: str = ""
-    stream_complete: bool = False
+    streams_complete: int = 0
     websocket_echoes: int = 0
     websocket_cut: str = ""
 
@@ -66,8 +66,8 @@ class Report:
         return (
             f"sent {self.sent} in {self.seconds:.1f} s ({self.sent / max(self.seconds, 0.001):.0f}/s), "
             f"failed {self.failed}; p50 {self.p50_ms:.1f} ms, p99 {self.p99_ms:.1f} ms, max {self.max_ms:.0f} ms; "
-            f"stream lines {self.stream_lines} cut {self.stream_cut or 'no'}; "
-            f"WebSocket echoes {self.websocket_echoes} cut {self.websocket_cut or 'no'}"
+            f"streams complete {self.streams_complete} ({self.stream_lines} lines), cut {self.stream_cut or 'none'}; "
+            f"WebSocket echoes {self.websocket_echoes}, cut {self.websocket_cut or 'not'}"
         )
 
     def require_flawless(self) -> None:
@@ -91,7 +91,7 @@ class Load:
             raise RuntimeError(f"the load did not start:\n{self._child.tail()}")
 
     def finish(self) -> Report:
-        """Stop sending; wait for the stream to end by itself, if there is one; return the report."""
+        """Stop sending, wait for the stream to end by itself if there is one, and return the report."""
         self._child.close_input()
         report = json.loads(self._child.read_line())
         self._child.stop()
@@ -203,8 +203,12 @@ class Generator:
         if len(self.report.failures) < _KEPT_FAILURES:
             self.report.failures.append(f"at {at:.3f} s: {reason}")
 
-    async def stream(self, session: aiohttp.ClientSession) -> None:
-        """Read one streaming response to its end."""
+    async def streams(self, session: aiohttp.ClientSession) -> None:
+        """Read streaming responses to their ends, one after the other, until :meth:`stop`."""
+        while not self._stop.is_set() and not self.report.stream_cut:
+            await self._stream(session)
+
+    async def _stream(self, session: aiohttp.ClientSession) -> None:
         last = ""
         try:
             url = f"{self._plan.url.rstrip('/')}/stream?seconds={self._plan.stream_seconds}"
@@ -216,8 +220,9 @@ class Generator:
                     self.streaming.set()
         except (aiohttp.ClientError, OSError) as error:
             self.report.stream_cut = repr(error)
-        self.report.stream_complete = last == LAST_LINE
-        if not self.report.stream_complete and not self.report.stream_cut:
+        if last == LAST_LINE:
+            self.report.streams_complete += 1
+        elif not self.report.stream_cut:
             self.report.stream_cut = f"ended after {last!r}"
         self.streaming.set()
 
@@ -262,7 +267,7 @@ async def _main(plan: Plan) -> None:
     timeout = aiohttp.ClientTimeout(total=None, connect=_ANSWER_SECONDS)
     async with aiohttp.ClientSession(timeout=timeout) as session, asyncio.TaskGroup() as tasks:
         if plan.stream_seconds:
-            tasks.create_task(generator.stream(session))
+            tasks.create_task(generator.streams(session))
             await generator.streaming.wait()
         if plan.websocket:
             tasks.create_task(generator.websocket(session))

@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.e2e.rig.addresses import free_port, own_loopback
 from tests.e2e.rig.backend import Backends
 from tests.e2e.rig.control_plane import ControlPlane
 from tests.e2e.rig.envoy import Envoy
@@ -16,13 +15,11 @@ from tests.e2e.rig.load import Load, Plan
 from tests.e2e.rig.manifests import Folder, Manifest, endpoint_slice, ingress, ingress_class, service
 from tests.e2e.rig.waiting import eventually
 
-BACKENDS = ("blue", "green", "red", "grey")
-
 
 class Site:
     """One namespace of its own, served by one Envoy. Everything ends with :meth:`stop`."""
 
-    def __init__(self, envoy_binary: Path, variant: str, folder: Path) -> None:
+    def __init__(self, envoy_binary: Path, backends: Backends, variant: str, folder: Path) -> None:
         self._binary, self._folder = envoy_binary, folder
         self._ending = contextlib.ExitStack()
         self.variant = variant
@@ -30,9 +27,7 @@ class Site:
         self.namespace = f"shop-{secrets.token_hex(4)}"
         self.manifests = Folder(folder / "manifests")
         self.manifests.put(ingress_class())
-        port = free_port()
-        self.backends = Backends({name: (own_loopback(), port) for name in BACKENDS}, folder / "backends.log")
-        self._ending.callback(self.backends.stop)
+        self.backends = backends
         self.server = ControlPlane(folder / "manifests", folder / "state", folder / "server.log")
         self.envoy: Envoy
 
@@ -46,6 +41,11 @@ class Site:
     def stop(self) -> None:
         """End every process."""
         self._ending.close()
+
+    def logs(self) -> list[tuple[str, str]]:
+        """Return the end of every log, with its name."""
+        files = sorted(self._folder.glob("*.log"))
+        return [(file.name, "\n".join(file.read_text(errors="replace").splitlines()[-20:])) for file in files]
 
     # --- what is written ---
 
@@ -63,9 +63,13 @@ class Site:
 
     # --- what is seen ---
 
+    def listener(self, ingress_name: str = "web") -> str:
+        """Return the name, without its port, of an Ingress' listener."""
+        return f"{self.namespace}/{ingress_name}/http"
+
     def url(self, ingress_name: str = "web") -> str:
         """Return the URL of an Ingress' listener, once Envoy has it."""
-        return f"http://127.0.0.1:{self.envoy.port_of(f'{self.namespace}/{ingress_name}/http')}"
+        return f"http://127.0.0.1:{self.envoy.port_of(self.listener(ingress_name))}"
 
     def get(self, path: str = "/", *, ingress_name: str = "web", host: str | None = None) -> Answer:
         """Send one request to an Ingress."""

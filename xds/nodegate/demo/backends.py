@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import html
+import json
 import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ def details_app(address: Address) -> web.Application:
     """Return ``details``: ``GET /details/N`` is the book number N as JSON, anything else is 404."""
 
     async def details(request: web.Request) -> web.Response:
-        return web.json_response({"id": int(request.match_info["number"]), **BOOK})
+        return web.json_response({"id": int(request.match_info["number"]), **BOOK}, dumps=_compact)
 
     app = _application(address)
     app.router.add_get(r"/details/{number:\d{1,9}}", details)
@@ -109,6 +110,10 @@ def listen(address: Address) -> socket.socket:
         raise UsageError(f"Nothing can listen on {address}: {error.strerror}.") from error
     listening.setblocking(False)
     return listening
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _application(address: Address) -> web.Application:

@@ -24,10 +24,9 @@ _POLL_SECONDS = 0.05
 _LOG_BYTES = 64 * 1024
 
 
-def envoy_command(binary: Path, bootstrap: Mapping[str, Any], *, log_level: str = "warning") -> list[str]:
-    """Return the command line of an Envoy that leaves nothing behind and dies with this process."""
-    command = [str(binary), "--config-yaml", json.dumps(bootstrap), "--disable-hot-restart"]
-    return tethered([*command, "--concurrency", "2", "--log-level", log_level])
+def envoy_command(binary: Path, bootstrap: Mapping[str, Any], *more: str) -> list[str]:
+    """Return the command line of an Envoy that leaves nothing behind, with ``more`` flags."""
+    return [str(binary), "--config-yaml", json.dumps(bootstrap), "--disable-hot-restart", "--concurrency", "2", *more]
 
 
 class EnvoyEnded(NodegateError):
@@ -97,7 +96,10 @@ async def running_envoy(binary: Path, bootstrap: Mapping[str, Any]) -> AsyncIter
     address = bootstrap["admin"]["address"]["socket_address"]
     admin = f"http://{address['address']}:{address['port_value']}"
     process = await asyncio.create_subprocess_exec(
-        *envoy_command(binary, bootstrap), stdin=asyncio.subprocess.DEVNULL, stderr=PIPE, start_new_session=True
+        *tethered(envoy_command(binary, bootstrap, "--log-level", "warning")),
+        stdin=asyncio.subprocess.DEVNULL,
+        stderr=PIPE,
+        start_new_session=True,
     )
     envoy = EnvoyProcess(process, admin)
     async with asyncio.TaskGroup() as tasks:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from nodegate.demo.backends import APPS, Address
 from nodegate.errors import UsageError
-from nodegate.model.objects import EndpointSlice, Ingress, Object
+from nodegate.model.objects import EndpointSlice, HTTPIngressPath, Ingress, Object
 from nodegate.model.refs import Kind, Ref
 
 _BOOKINFO = Path("examples", "bookinfo")
-_MORE_TO_TRY = {"/details": ("/details/1", "/detailsx")}
+_INSTEAD = {"/details": "/details/1"}
+_AFTERWARDS = {"/details": "/detailsx"}  # not below /details: Prefix goes by whole path elements
 
 
 def bookinfo_folder() -> Path:
@@ -64,7 +65,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _paths_to_try(paths: Iterable[object]) -> Iterator[str]:
-    for entry in paths:
-        path = getattr(entry, "path", "") or "/"
-        yield from _MORE_TO_TRY.get(path, (path,))
+def _paths_to_try(paths: Iterable[HTTPIngressPath]) -> Iterator[str]:
+    written = [entry.path or "/" for entry in paths]
+    yield from (_INSTEAD.get(path, path) for path in written)
+    yield from (_AFTERWARDS[path] for path in written if path in _AFTERWARDS)

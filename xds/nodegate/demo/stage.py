@@ -125,8 +125,12 @@ def _playbill(stage: Stage, running: ControlPlane, envoy: EnvoyProcess) -> str:
         ingress = ingress_of(listener, state.objects)
         if ingress is not None and listener.endswith("/http"):
             lines += [f"  {line}" for line in curl_lines(ingress, port)]
-    lines += ["", f"  http://{running.debug_address}/debug/   what nodegate knows and has sent"]
-    lines += [f"  {envoy.admin}/         what Envoy says about itself", ""]
+    pages = {
+        f"http://{running.debug_address}/debug/": "what nodegate knows and has sent",
+        f"{envoy.admin}/": "what Envoy says about itself",
+    }
+    width = max(map(len, pages))
+    lines += ["", *(f"  {url:{width}}  {content}" for url, content in pages.items()), ""]
     return "\n".join(
         [*lines, "Edit the files of the example and curl again: changes are live. Ctrl-C stops everything."]
     )
