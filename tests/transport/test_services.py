@@ -221,7 +221,7 @@ async def test_csds_tells_per_client_and_resource_what_is_synced_and_what_was_re
         await call.send(CLUSTER, node="node-1")
         await call.receive()
         nack = pb.DeltaDiscoveryRequest(type_url=CLUSTER, response_nonce="1")
-        nack.error_detail.code, nack.error_detail.message = 13, "cluster bad is no good"
+        nack.error_detail.code, nack.error_detail.message = 13, "cluster bad: no such type"
         await call.send_bytes(nack.SerializeToString())
         again = await call.receive()
         await call.send(CLUSTER, response_nonce=again.nonce)
@@ -237,7 +237,7 @@ async def test_csds_tells_per_client_and_resource_what_is_synced_and_what_was_re
         }
         assert found == expected
         assert [one.error_state.details for one in config.generic_xds_configs if one.name == "bad"] == [
-            "cluster bad is no good"
+            "cluster bad: no such type"
         ]
         assert config.node.id == "node-1"
 
