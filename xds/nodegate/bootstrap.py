@@ -120,7 +120,7 @@ def _xds_cluster(address: Address) -> dict[str, Any]:
 def _discovery(address: Address) -> dict[str, Any]:
     if isinstance(address, UnixAddress) or address.is_ip:
         return {"type": "STATIC"}
-    return {"type": "STRICT_DNS", "dns_lookup_family": "ALL", "respect_dns_ttl": True}
+    return {"type": "STRICT_DNS", "dns_lookup_family": "ALL"}
 
 
 def _address(address: Address) -> dict[str, Any]:
