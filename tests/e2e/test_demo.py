@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
+import sys
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -24,18 +29,25 @@ NOBODY = 65534
 START_SECONDS = 40.0
 
 
+class Start(Protocol):
+    """Starts a demo."""
+
+    def __call__(self, *arguments: str, through: Sequence[str] = ()) -> Demo:
+        """Start it with these arguments, ``through`` a command that runs it."""
+
+
 class Demo:
     """A running demo; what it says is read as it comes."""
 
-    def __init__(self, envoy: Path, folder: Path, *arguments: str, user: int | None = None) -> None:
+    def __init__(self, envoy: Path, folder: Path, *arguments: str, through: Sequence[str] = ()) -> None:
         home = folder / "home"
         home.mkdir(exist_ok=True)
         home.chmod(0o777)
         environment = {**os.environ, "HOME": str(home), "TMPDIR": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
-        command = python("nodegate", "demo", "--envoy", str(envoy), *arguments)
+        command = [*through, *python("nodegate", "demo", "--envoy", str(envoy), *arguments)]
         self.home = home
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, user=user
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
         )
         self._said: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -57,9 +69,10 @@ class Demo:
         def look() -> bool:
             if self.process.poll() is not None and sentence not in self.said:
                 raise RuntimeError(f"the demo ended with {self.process.returncode}:\n{self.said}")
-            return sentence in self.said
+            assert sentence in self.said, self.said
+            return True
 
-        eventually(look, within=within, what=f"{sentence!r} from the demo, which said:\n{self.said}\n")
+        eventually(look, within=within, what=f"{sentence!r} from the demo")
 
     def url(self, pattern: str) -> str:
         """Return the first URL it has printed that matches."""
@@ -70,6 +83,22 @@ class Demo:
     def get(self, path: str) -> Answer:
         """Ask the proxy it has started."""
         return fetch(self.url("/details/1").removesuffix("/details/1") + path)
+
+    def problems(self) -> list[object]:
+        """Return what the debug page says is wrong."""
+        problems = fetch(f"{self.url('/debug/')}problems?format=json").json()["problems"]
+        assert isinstance(problems, list)
+        return problems
+
+    def rejected(self) -> dict[str, int]:
+        """Return every ``update_rejected`` counter of Envoy that is not zero."""
+        admin = re.findall(r"http://\S+", self.said)[-1]
+        stats = fetch(f"{admin}stats?format=json&filter=update_rejected").json()["stats"]
+        return {item["name"]: item["value"] for item in stats if item.get("value")}
+
+    def require_nothing_left(self) -> None:
+        """Require that its home and folder for temporary files are as empty as they were."""
+        assert list(self.home.iterdir()) == []
 
     def descendants(self) -> set[int]:
         """Return the processes it has started, and those they have."""
@@ -119,12 +148,12 @@ def example(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(envoy_binary: Path, tmp_path: Path) -> Iterator[object]:
+def run(envoy_binary: Path, tmp_path: Path) -> Iterator[Start]:
     """Return what starts a demo; it is ended with the test, however that goes."""
     started: list[Demo] = []
 
-    def start(*arguments: str, user: int | None = None) -> Demo:
-        started.append(Demo(envoy_binary, tmp_path, *arguments, user=user))
+    def start(*arguments: str, through: Sequence[str] = ()) -> Demo:
+        started.append(Demo(envoy_binary, tmp_path, *arguments, through=through))
         return started[-1]
 
     yield start
@@ -132,3 +161,165 @@ def run(envoy_binary: Path, tmp_path: Path) -> Iterator[object]:
         if demo.process.poll() is None:
             demo.process.kill()
         demo.finish()
+
+
+def require_bookinfo(demo: Demo) -> None:
+    """Require what the example promises."""
+    details = demo.get("/details/1")
+    assert (details.status, details.json()["id"], details.json()["author"]) == (200, 1, "William Shakespeare")
+    for path in ("/", "/detailsx"):
+        page = demo.get(path)
+        assert page.status == 200
+        assert "<h1>The Comedy of Errors</h1>" in page.body
+
+
+@pytest.mark.parametrize("flags", [[], ["--sotw"]], ids=["delta", "sotw"])
+def test_the_demo_answers_follows_edits_and_leaves_nothing_behind(run: Start, example: Path, flags: list[str]) -> None:
+    """From the first line it prints to the last: what a newcomer does in the first five minutes."""
+    demo = run("--examples", str(example), *flags)
+    demo.wait_for("Ctrl-C stops everything")
+    require_bookinfo(demo)
+    assert demo.problems() == []
+
+    slices = example / "local" / "endpointslices.yaml"
+    added = own_loopback()
+    slices.write_text(slices.read_text().replace("]\n---", f']\n- addresses: ["{added}"]\n---'))
+    demo.wait_for(f"Another backend of details runs on {added}:9080", within=5)
+    eventually(lambda: demo.get("/details/1").headers["x-backend"] == f"{added}:9080", within=5)
+    assert demo.rejected() == {}
+
+    ingress = example / "ingress.yaml"
+    ingress.write_text(ingress.read_text().replace("path: /details\n", "path: /books\n"))
+    eventually(lambda: "Comedy of Errors" in demo.get("/details/1").body, within=5)
+
+    started = demo.descendants()
+    assert started
+    assert demo.end() == 0, demo.said
+    assert demo.said.rstrip().endswith("Stopped. Nothing is left running.")
+    assert gone(started)
+    demo.require_nothing_left()
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL], ids=lambda sent: sent.name)
+def test_the_demo_takes_envoy_with_it_however_it_is_ended(run: Start, example: Path, sent: signal.Signals) -> None:
+    """SIGTERM ends it in order; after SIGKILL the kernel ends Envoy."""
+    demo = run("--examples", str(example))
+    demo.wait_for("Ctrl-C stops everything")
+    started = demo.descendants()
+    status = demo.end(sent)
+    assert status == (0 if sent is signal.SIGTERM else -signal.SIGKILL)
+    eventually(lambda: gone(started), within=5, what="the end of Envoy")
+    demo.require_nothing_left()
+
+
+def test_ctrl_c_while_the_demo_starts_ends_it_cleanly(run: Start, example: Path) -> None:
+    """An impatient person gets no traceback and leaves no process."""
+    demo = run("--examples", str(example))
+    eventually(demo.descendants, within=START_SECONDS, what="the first process it starts")
+    started = demo.descendants()
+    demo.end()
+    assert "Traceback" not in demo.said
+    assert gone(started)
+
+
+def test_the_demo_runs_without_root(run: Start, example: Path, tmp_path: Path) -> None:
+    """Nothing in it takes a privilege."""
+    let_everybody_read(example, tmp_path)
+    demo = run("--examples", str(example), through=without_privileges())
+    demo.wait_for("Ctrl-C stops everything")
+    require_bookinfo(demo)
+    assert demo.end() == 0
+    demo.require_nothing_left()
+
+
+def test_the_demo_says_what_envoy_said_when_envoy_dies(run: Start, example: Path) -> None:
+    """Envoy ending by itself ends the demo, with its status and the end of its log, and exit status 1."""
+    demo = run("--examples", str(example))
+    demo.wait_for("Ctrl-C stops everything")
+    started = demo.descendants()
+    for pid in started:
+        os.kill(pid, signal.SIGKILL)
+    assert demo.finish() == 1
+    assert "Envoy was killed by signal 9. The end of its log:" in demo.said
+    assert "Traceback" not in demo.said
+    assert gone(started)
+
+
+def test_an_address_of_a_backend_that_is_taken_is_named_with_its_cause(run: Start, example: Path) -> None:
+    """The message names the address, the object that asks for it, and the way out."""
+    host = re.findall(r'addresses: \["(127\.[\d.]+)"\]', (example / "local" / "endpointslices.yaml").read_text())[0]
+    with socket.create_server((host, 9080)):
+        demo = run("--examples", str(example))
+        assert demo.finish() == 2
+    assert f"Nothing can listen on {host}:9080: Address already in use." in demo.said
+    assert "EndpointSlice" in demo.said
+    assert "another `nodegate demo`" in demo.said
+    assert "Traceback" not in demo.said
+
+
+def test_a_listener_port_that_is_taken_is_named_with_its_listener(run: Start, example: Path) -> None:
+    """Two Envoys would share the port without a word, and each answer half the requests."""
+    first = run("--examples", str(example))
+    first.wait_for("Ctrl-C stops everything")
+    port = int(first.url("/details/1").split(":")[2].split("/")[0])
+    first.end()
+    with socket.create_server(("0.0.0.0", port)):
+        second = run("--examples", str(example))
+        assert second.finish() == 2
+    assert f"listens on port {port}" in second.said
+    assert f"ss -ltnp 'sport = :{port}'" in second.said
+
+
+def test_an_example_without_an_ingress_of_ours_is_refused(run: Start, example: Path) -> None:
+    """There would be nothing to curl."""
+    (example / "ingress.yaml").unlink()
+    demo = run("--examples", str(example))
+    assert demo.finish() == 2
+    assert "no Ingress that nodegate serves" in demo.said
+
+
+def test_the_example_as_it_is_shipped_answers_as_its_documentation_says(run: Start) -> None:
+    """The very files of examples/bookinfo, on their fixed addresses."""
+    with exclusively("nodegate-demo-addresses"):
+        demo = run()
+        try:
+            demo.wait_for("Ctrl-C stops everything")
+        except RuntimeError:
+            if "listen on" in demo.said or "listens on" in demo.said:
+                pytest.skip(f"another program has an address of the example: {demo.said}")
+            raise
+        require_bookinfo(demo)
+        assert demo.get("/details/1").headers["x-backend"] == "127.0.0.11:9080"
+        assert demo.end() == 0
+
+
+def without_privileges() -> Sequence[str]:
+    """Return the command that runs another one without root: as nobody, else as root without any capability.
+
+    Nobody may not be able to read this checkout or its Python, where they are below root's home.
+    """
+    if os.getuid() != 0:
+        return ()
+    as_nobody = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+    # setpriv itself still reads what only root may; what it runs, and what that runs, does not.
+    inner = "import subprocess, sys; sys.exit(subprocess.call([sys.executable, '-c', 'import nodegate.app']))"
+    probe = [*as_nobody, sys.executable, "-c", inner]
+    if subprocess.run(probe, capture_output=True, check=False).returncode == 0:
+        return as_nobody
+    return ("setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs")
+
+
+def let_everybody_read(example: Path, tmp_path: Path) -> None:
+    """Let others read the example: pytest's folders are for their owner only."""
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(folder.stat().st_mode | 0o011)
+    for path in (example, *example.rglob("*")):
+        path.chmod(path.stat().st_mode | 0o055 if path.is_dir() else 0o644)
+
+
+@contextlib.contextmanager
+def exclusively(name: str) -> Iterator[None]:
+    """Let one test at a time in, also among processes of pytest-xdist."""
+    with Path(tempfile.gettempdir(), f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
