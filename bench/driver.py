@@ -55,12 +55,11 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """What a process has used, or the difference between two such readings."""
+class Memory:
+    """A process's resident memory, now and at its highest since ``forget_peak``, in MB (10**6 bytes)."""
 
-    cpu_s: float
-    rss_kib: int
-    peak_kib: int
+    now_mb: float
+    peak_mb: float
 
 
 class ServerProcess(Process):
@@ -71,17 +70,26 @@ class ServerProcess(Process):
         """Where it listens, ``HOST:PORT``."""
         return str(self.greeting["address"])
 
-    def usage(self) -> Usage:
-        """Read what it has used so far."""
-        return Usage(**self.tell("usage"))
+    def cpu_s(self) -> float:
+        """Return the CPU seconds it has used so far, all threads."""
+        return float(self.tell("cpu")["seconds"])
 
-    def settled(self, limit_s: float = 20.0) -> Usage:
-        """Read what it has used once it is idle: less than 2 ms of CPU in 100 ms."""
-        before, deadline = self.usage(), time.monotonic() + limit_s
+    def memory(self) -> Memory:
+        """Return how much memory it has."""
+        kib = self.tell("memory")
+        return Memory(kib["rss_kib"] * 1024 / 1e6, kib["peak_kib"] * 1024 / 1e6)
+
+    def forget_peak(self) -> None:
+        """Count the highest memory from now on."""
+        self.tell("reset_peak")
+
+    def settled_cpu_s(self, limit_s: float = 20.0) -> float:
+        """Return the CPU seconds it has used once it is idle: less than 1 ms in 100 ms."""
+        before, deadline = self.cpu_s(), time.monotonic() + limit_s
         while time.monotonic() < deadline:
             time.sleep(0.1)
-            now = self.usage()
-            if now.cpu_s - before.cpu_s < 0.002:
+            now = self.cpu_s()
+            if now - before < 0.001:
                 return now
             before = now
         return before

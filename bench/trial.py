@@ -82,16 +82,16 @@ class Trial:
         start_ns = self.server.tell("apply")["start_ns"]
         report = load.tell("arrivals")
         _insist_complete(report, "the change")
-        after = self.server.settled()
+        cpu_s = self.server.settled_cpu_s() - before
         latencies = [(at - start_ns) / 1e6 for at in report["arrivals_ns"]]
-        return Change(latencies, after.cpu_s - before, after.peak_kib * 1024 / 1e6)
+        return Change(latencies, cpu_s, self.server.memory().peak_mb)
 
     def _arm(self, load: Process, bodies: Sequence[Body]) -> float:
+        """Prepare for a change and return the CPU seconds that the idle server has used so far."""
         self.server.tell("prepare", path=str(write(self._folder / "change", bodies)))
         load.tell("arm", type_url=bodies[0].type_url, resources=len(bodies))
-        self.server.settled()
-        self.server.tell("reset_peak")
-        return self.server.usage().cpu_s
+        self.server.forget_peak()
+        return self.server.settled_cpu_s()
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from bench.driver import Memory, ServerProcess
 from bench.resources import Body, cluster, endpoints
 from bench.scenarios.endpoint_change import ten_names
 from bench.scenarios.scenario import Figure, Scenario, scaled
@@ -25,14 +26,19 @@ def _growth(server: str, initial: list[Body], clients: Clients) -> Mapping[str, 
     first = clients.streams // 10
     with trial(server, initial) as running:
         running.connect(replace(clients, streams=first, prefix="first-"))
-        before = running.server.settled()
+        before = _idle_memory(running.server)
         running.connect(replace(clients, streams=clients.streams - first))
-        after = running.server.settled()
+        after = _idle_memory(running.server)
     return {
-        "stream_kb": (after.rss_kib - before.rss_kib) * 1.024 / (clients.streams - first),
-        "server_mb": after.rss_kib * 1024 / 1e6,
-        "peak_mb": after.peak_kib * 1024 / 1e6,
+        "stream_kb": (after.now_mb - before.now_mb) * 1000 / (clients.streams - first),
+        "server_mb": after.now_mb,
+        "peak_mb": after.peak_mb,
     }
+
+
+def _idle_memory(server: ServerProcess) -> Memory:
+    server.settled_cpu_s()
+    return server.memory()
 
 
 def _ten_names(server: str, scale: float) -> Mapping[str, float]:

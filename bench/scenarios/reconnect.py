@@ -31,19 +31,19 @@ _FIGURES = (
 def _storm(server: str, initial: list[Body], clients: Clients) -> Mapping[str, float]:
     with trial(server, initial) as running:
         load = running.connect(clients)
-        running.server.settled()
-        running.server.tell("reset_peak")
-        before = running.server.usage()
+        running.server.forget_peak()
+        before = running.server.settled_cpu_s()
         report = load.tell("reconnect", quiet_s=_QUIET_S)
-        after = running.server.settled()
+        cpu_s = running.server.settled_cpu_s() - before
+        peak_mb = running.server.memory().peak_mb
     waits = [(at - report["start_ns"]) / 1e6 for at in report["arrivals_ns"]] or [nan]
     return {
         "resent": report["resources"] / clients.streams,
         "p50_ms": percentile(waits, 50),
         "last_ms": max(waits),
         "silent": report["silent"],
-        "cpu_s": after.cpu_s - before.cpu_s,
-        "peak_mb": after.peak_kib * 1024 / 1e6,
+        "cpu_s": cpu_s,
+        "peak_mb": peak_mb,
     }
 
 

@@ -22,7 +22,8 @@ type Command func(arguments json.RawMessage) (any, error)
 
 // Serve prints the greeting and then answers commands until standard input ends or "quit" is asked for.
 func Serve(greeting any, commands map[string]Command) error {
-	commands["usage"] = func(json.RawMessage) (any, error) { return Measure() }
+	commands["cpu"] = func(json.RawMessage) (any, error) { return cpu(), nil }
+	commands["memory"] = func(json.RawMessage) (any, error) { return memory() }
 	commands["reset_peak"] = func(json.RawMessage) (any, error) { return struct{}{}, resetPeak() }
 	answers := json.NewEncoder(os.Stdout)
 	if err := answers.Encode(greeting); err != nil {
@@ -69,39 +70,29 @@ func failure(err error) any {
 
 // Now reads the monotonic clock that all processes of a machine share, in nanoseconds.
 func Now() int64 {
+	return read(unix.CLOCK_MONOTONIC)
+}
+
+func read(clock int32) int64 {
 	var now unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+	if err := unix.ClockGettime(clock, &now); err != nil {
 		panic(err) // cannot fail for a clock that Linux always has
 	}
 	return now.Nano()
 }
 
-// Usage is what this process has used so far.
-type Usage struct {
-	CPUSeconds float64 `json:"cpu_s"`    // user and system, all threads
-	RSSKiB     int64   `json:"rss_kib"`  // resident now
-	PeakKiB    int64   `json:"peak_kib"` // highest resident since the start or the last reset
+// cpu is what all threads have used so far, user and system.
+func cpu() any {
+	return map[string]float64{"seconds": float64(read(unix.CLOCK_PROCESS_CPUTIME_ID)) / 1e9}
 }
 
-// Measure reads what this process has used.
-func Measure() (Usage, error) {
-	var used unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_SELF, &used); err != nil {
-		return Usage{}, err
-	}
+// memory is the resident KiB, now and at most since the last reset.
+func memory() (any, error) {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
-		return Usage{}, err
+		return nil, err
 	}
-	return Usage{
-		CPUSeconds: seconds(used.Utime) + seconds(used.Stime),
-		RSSKiB:     kibibytes(status, "VmRSS:"),
-		PeakKiB:    kibibytes(status, "VmHWM:"),
-	}, nil
-}
-
-func seconds(time unix.Timeval) float64 {
-	return float64(time.Nano()) / 1e9
+	return map[string]int64{"rss_kib": kibibytes(status, "VmRSS:"), "peak_kib": kibibytes(status, "VmHWM:")}, nil
 }
 
 func kibibytes(status []byte, field string) int64 {
