@@ -20,6 +20,7 @@ from nodegate.source.validation.names import name_fault
 
 DEFAULT_NAMESPACE = "default"
 TLS_SECRET = "kubernetes.io/tls"  # noqa: S105  # the type of a Secret, not a password
+MOST_FINDINGS = 25  # of one kind per object
 _DEEPEST_LIST = 16  # steps of a path: lists eight deep in lists
 
 T = TypeVar("T", bound=Object)
@@ -118,12 +119,22 @@ def _one(
 def _convert(
     value: Mapping[str, Any], served: Served, before: tuple[Finding, ...]
 ) -> tuple[Object | None, tuple[Finding, ...]]:
-    found = tuple(mismatches(value, served.type))
+    found = _first(mismatches(value, served.type))
     if any(finding.spoils for finding in (*before, *found)):
         return None, found
     decoded = msgspec.convert(value, served.type)
-    refused = tuple(check(decoded))
+    refused = _first(check(decoded))
     return (None if refused else decoded), (*found, *refused)
+
+
+def _first(findings: Iterator[Finding]) -> tuple[Finding, ...]:
+    """Return the findings of one object, as many as a person reads; where they are too many, the worst."""
+    found = tuple(findings)
+    if len(found) <= MOST_FINDINGS:
+        return found
+    worst = sorted(found, key=lambda finding: not finding.spoils)[:MOST_FINDINGS]
+    left = len(found) - MOST_FINDINGS
+    return (*worst, Finding(worst[0].code, (), f"{left} more things are wrong with the object and not listed."))
 
 
 # --- Identity ----------------------------------------------------------------------------------------------------

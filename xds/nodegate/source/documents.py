@@ -8,7 +8,6 @@ kubectl accepts. In both, a key whose value is ``null`` counts as absent, as eve
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,25 +15,19 @@ import yaml
 
 from nodegate.model.problem import ProblemCode
 from nodegate.source import codes
-from nodegate.source.finding import Finding, Path
-from nodegate.source.json_documents import JsonSyntax, JsonValue, read_json
-from nodegate.source.yaml_documents import Lined, YamlFailure, read_yaml
+from nodegate.source.finding import Finding
+from nodegate.source.json_documents import JsonSyntax, JsonValue, RepeatedKey, read_json
+from nodegate.source.lines import JsonLines, Lines, YamlLines
+from nodegate.source.yaml_documents import YamlFailure, read_yaml
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document: its value, the line it starts on, and what is wrong with how it is written."""
+    """One document: its value, what is wrong with how it is written, and where its fields are."""
 
     value: Any
-    line: int
+    lines: Lines
     findings: tuple[Finding, ...] = ()
-    text: str = ""  # JSON only, whose lines are looked up when they are asked for
-
-    def line_of(self, path: Path) -> int:
-        """Return the line of the field at ``path``, or of the closest one around it that is there."""
-        if not self.text:
-            return _line_in(self.value, path, self.line)
-        return self.line - 1 + _line_in(_lined_json(self.text), path, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +42,22 @@ class Failure:
 def read_documents(content: bytes, *, is_json: bool = False) -> tuple[Document, ...] | Failure:
     """Return the documents of a manifest, empty ones left out, or why there are none.
 
-    ``is_json`` only chooses whose error message counts when the text is neither; what starts with ``{`` is first tried
-    as JSON in any case, as kubectl does. Any bytes are accepted; nothing is raised.
+    With ``is_json`` the text must be JSON; else it may be, as kubectl accepts JSON in any file. Any bytes are accepted;
+    nothing is raised.
     """
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         return _not_text(content, error)
-    syntax = None
-    if text.lstrip()[:1] == "{":
-        try:
-            return tuple(_json_document(text, found) for found in read_json(text) if found.value is not None)
-        except JsonSyntax as error:
-            syntax = error
-    read = _yaml(text)
-    if isinstance(read, Failure) and syntax is not None and is_json:
-        return Failure(codes.INVALID_SYNTAX, f"This is not valid JSON: {syntax.message}.", syntax.line)
-    return read
+    if not is_json and text.lstrip()[:1] != "{":
+        return _yaml(text)
+    try:
+        return tuple(_json_document(text, found) for found in read_json(text) if found.value is not None)
+    except RepeatedKey:
+        return _yaml(text)  # which says where
+    except JsonSyntax as error:
+        found = Failure(codes.INVALID_SYNTAX, f"This is not valid JSON: {error.message}.", error.line)
+        return found if is_json else _yaml(text)
 
 
 def _not_text(content: bytes, error: UnicodeDecodeError) -> Failure:
@@ -74,13 +66,13 @@ def _not_text(content: bytes, error: UnicodeDecodeError) -> Failure:
 
 
 def _json_document(text: str, found: JsonValue) -> Document:
-    return Document(found.value, found.line, text=text[found.start : found.end])
+    return Document(found.value, JsonLines(text[found.start : found.end], found.line))
 
 
 def _yaml(text: str) -> tuple[Document, ...] | Failure:
     try:
         return tuple(
-            Document(found.value, found.line, tuple(found.findings))
+            Document(found.value, YamlLines(found.value, found.line), tuple(found.findings))
             for found in read_yaml(text)
             if found.value is not None or found.findings
         )
@@ -108,28 +100,3 @@ def _tab_hint(text: str, line: int) -> str:
     lines = text.splitlines()
     indent = lines[line][: -len(lines[line].lstrip()) or None] if line < len(lines) else ""
     return " YAML is indented with spaces, not with tabs." if "\t" in indent else ""
-
-
-def _lined_json(text: str) -> Any:
-    """Return the value of a JSON text with lines, as far as YAML can read it; None where it cannot."""
-    try:
-        return next((found.value for found in read_yaml(text)), None)
-    except (YamlFailure, yaml.YAMLError):
-        return None
-
-
-def _line_in(value: Any, path: Path, line: int) -> int:
-    for step in _steps(value, path):
-        line = step
-    return line
-
-
-def _steps(value: Any, path: Path) -> Iterator[int]:
-    for step in path:
-        if not isinstance(value, Lined):
-            return
-        line = value.line_of(step)
-        if line is None:
-            return
-        yield line
-        value = value.child(step)

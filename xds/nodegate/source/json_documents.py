@@ -11,12 +11,16 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 
 
 class JsonSyntax(Exception):
-    """The text is not JSON as it should be; ``line`` says where. Never carries a part of the text."""
+    """The text is not JSON; ``line`` says where. Never carries a part of the text."""
 
     def __init__(self, message: str, line: int) -> None:
         super().__init__(message)
         self.message = message
         self.line = line
+
+
+class RepeatedKey(Exception):
+    """The text is JSON, but an object in it has the same key twice. Where, only another reading can tell."""
 
 
 class JsonValue(NamedTuple):
@@ -28,11 +32,29 @@ class JsonValue(NamedTuple):
     end: int
 
 
+class JsonSpan(NamedTuple):
+    """A part of a text: its line (1 is the first), its first character and the one after its last."""
+
+    line: int
+    start: int
+    end: int
+
+
+def item_spans(text: str) -> tuple[JsonSpan, ...]:
+    """Return where the members of the ``items`` list of a valid JSON object are; none when it has no such list."""
+    spans = dict(_members(text)) if text.startswith("{") else {}
+    if "items" not in spans:
+        return ()
+    start, end = spans["items"]
+    return tuple(_lined(text, _elements(text, start, end)))
+
+
 def read_json(text: str) -> tuple[JsonValue, ...]:
     """Return the values in ``text``; keys with a ``null`` value are left out.
 
     Raises:
-        JsonSyntax: The text is not JSON, repeats a key in one object, or nests too deep to be read.
+        JsonSyntax: The text is not JSON, or nests too deep to be read.
+        RepeatedKey: An object has the same key twice.
     """
     try:
         return tuple(_values(text))
@@ -57,9 +79,42 @@ def _skip_space(text: str, start: int) -> int:
     return found.end() if found else start
 
 
+def _members(text: str) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Yield the keys of an object, and where their values are."""
+    position = _skip_space(text, 1)
+    while text[position] != "}":
+        key, position = _DECODER.raw_decode(text, position)
+        start = _skip_space(text, _skip_space(text, position) + 1)
+        _, end = _DECODER.raw_decode(text, start)
+        yield key, (start, end)
+        position = _skip_comma(text, end)
+
+
+def _elements(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield where the elements of the list from ``start`` to ``end`` are; nothing when it is no list."""
+    position = _skip_space(text, start + 1)
+    while text[start] == "[" and position < end - 1:
+        _, after = _DECODER.raw_decode(text, position)
+        yield position, after
+        position = _skip_comma(text, after)
+
+
+def _lined(text: str, spans: Iterator[tuple[int, int]]) -> Iterator[JsonSpan]:
+    line, counted = 1, 0
+    for start, end in spans:
+        line += text.count("\n", counted, start)
+        counted = start
+        yield JsonSpan(line, start, end)
+
+
+def _skip_comma(text: str, start: int) -> int:
+    position = _skip_space(text, start)
+    return _skip_space(text, position + 1) if text[position] == "," else position
+
+
 def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len({key for key, _ in pairs}) < len(pairs):
-        raise ValueError("an object has the same key twice")
+        raise RepeatedKey
     return {key: value for key, value in pairs if value is not None}
 
 

@@ -15,6 +15,7 @@ from nodegate.source.finding import Finding, Path, show_key
 
 MAX_DEPTH = 100  # no object nodegate reads nests deeper than 12
 MAX_NODES = 2_000_000  # per file, aliases counted as often as they are used: twice the values of the largest file read
+MAX_FINDINGS = 100  # per document; whoever made more did not write them by hand
 
 _STANDARD = "tag:yaml.org,2002:"
 _TEXT_TAGS = frozenset({"!", _STANDARD + "str"})
@@ -151,6 +152,7 @@ class _Reader:
     def scalar(self, event: Any) -> None:
         line = event.start_mark.line + 1
         self._count(1, line)
+        self._note_start(line)
         if self._is_key():
             self._start_pair(event, line)
             return
@@ -162,6 +164,7 @@ class _Reader:
     def start_collection(self, event: Any) -> None:
         line = event.start_mark.line + 1
         self._count(1, line)
+        self._note_start(line)
         if len(self._open) >= MAX_DEPTH:
             raise YamlFailure(codes.DOCUMENT_TOO_COMPLEX, f"Values are nested more than {MAX_DEPTH} deep.", line)
         if event.tag and event.tag not in _SHAPE_TAGS:
@@ -200,20 +203,24 @@ class _Reader:
             message = f"The file has more than {MAX_NODES:,} values, counting aliases as often as they are used."
             raise YamlFailure(codes.DOCUMENT_TOO_COMPLEX, message, line)
 
+    def _note_start(self, line: int) -> None:
+        """Let a document begin where its value does, not where the `---` before it is."""
+        if not self._open:
+            self.document.line = line
+
     def _is_key(self) -> bool:
         return bool(self._open) and self._open[-1].key is None and isinstance(self._open[-1].value, LinedMapping)
 
     def _start_pair(self, event: Any, line: int) -> None:
         top, key = self._open[-1], event.value
         if key in top.value.lines and (key != _MERGE or not event.implicit[0]):
-            first = top.value.lines[key]
-            message = f"{show_key(key)} is written twice, here and on line {first}."
-            self.document.findings.append(Finding(codes.DUPLICATE_KEY, (*self._path(), key), message))
+            message = f"{show_key(key)} is written twice, here and on line {top.value.lines[key]}."
+            self._report(Finding(codes.DUPLICATE_KEY, (*self._path(), key), message), line)
         top.key, top.key_line = key, line
 
     def _bad_key(self, line: int) -> None:
         message = "A key is not plain text but a list, a mapping or an alias."
-        self.document.findings.append(Finding(codes.UNSUPPORTED_YAML, self._path(), message))
+        self._report(Finding(codes.UNSUPPORTED_YAML, self._path(), message), line)
         self._open[-1].key, self._open[-1].key_line = f"(key on line {line})", line
 
     def _scalar_value(self, event: Any, line: int) -> scalars.Scalar:
@@ -229,7 +236,12 @@ class _Reader:
     def _tag(self, tag: str, line: int) -> None:
         short = tag.removeprefix(_STANDARD) if tag.startswith(_STANDARD) else tag
         message = f"The YAML tag {show_key(short)} on line {line} is not supported."
-        self.document.findings.append(Finding(codes.UNSUPPORTED_YAML, self._path(), message))
+        self._report(Finding(codes.UNSUPPORTED_YAML, self._path(), message), line)
+
+    def _report(self, finding: Finding, line: int) -> None:
+        if len(self.document.findings) >= MAX_FINDINGS:
+            raise YamlFailure(finding.code, f"There are more than {MAX_FINDINGS} faults in this document.", line)
+        self.document.findings.append(finding)
 
     def _put(self, value: Any, line: int, height: int = 0) -> None:
         if not self._open:

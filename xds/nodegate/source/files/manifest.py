@@ -78,7 +78,7 @@ class _Collected:
 
     def add(self, document: Document, decoded: Decoded) -> None:
         """Take one object, or what is wrong with it."""
-        line = document.line_of(decoded.path)
+        line = document.lines.line_of(decoded.path)
         if decoded.ref is not None and decoded.ref in self._lines:
             self._twice(decoded.ref, line)
             return
@@ -100,7 +100,7 @@ class _Collected:
 
     def _report(self, document: Document, decoded: Decoded) -> None:
         for finding in decoded.findings:
-            line = document.line_of((*decoded.path, *finding.path))
+            line = document.lines.line_of((*decoded.path, *finding.path))
             self._problems.append(finding.problem(decoded.ref or self._file, f"{self._shown}:{line}"))
 
     def _twice(self, ref: Ref, line: int) -> None:

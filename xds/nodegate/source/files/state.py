@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from nodegate.model.changes import Delete, ObjectChange, Upsert
 from nodegate.model.objects import Object
 from nodegate.model.problem import Problem
-from nodegate.model.refs import Ref
+from nodegate.model.refs import Kind, Ref
 from nodegate.source import codes
 from nodegate.source.files.manifest import Manifest, Unreadable, read_manifest
 
@@ -41,6 +41,8 @@ class ManifestFile:
             return "The last good version of the object stays in use."
         if self.kept and self.manifest.failed:
             return "The last good version of the file stays in use."
+        if self.kept and self.manifest.incomplete and problem.ref.kind is Kind.FILE:
+            return "What was in the file before stays in use."
         return ""
 
 
