@@ -84,7 +84,8 @@ def move_under_load(site: Site, moves: int, stream_seconds: float, seed: int) ->
     assert report.sent / report.seconds > 0.9 * RATE
     site.envoy.require_content()
     site.envoy.wait_until(lambda: site.envoy.clusters_of(site.namespace) == last, what="the end of all other clusters")
-    return f"{moves} moves, seed {seed}: {report.summary()}"
+    retried = sum(site.envoy.stats("vhost.*upstream_rq_retry$|no_cluster$").values())
+    return f"{moves} moves, seed {seed}: {report.summary()}; retried by Envoy {retried}; slow at {report.slow_at}"
 
 
 @pytest.mark.timeout(180)

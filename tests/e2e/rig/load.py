@@ -27,6 +27,7 @@ from tests.e2e.rig.processes import Child, python
 
 _ANSWER_SECONDS = 10.0
 _ECHO_EVERY = 0.1
+_SLOW_SECONDS = 0.25
 _KEPT_FAILURES = 20
 
 
@@ -43,7 +44,11 @@ class Plan:
 
 @dataclass(slots=True)
 class Report:
-    """What became of it. ``behind`` is how late a request was sent at most, in seconds."""
+    """What became of it.
+
+    ``behind`` is how late a request was sent at most, in seconds: the machine was busy. ``slow_at`` are the seconds
+    in which an answer took longer than a quarter of a second.
+    """
 
     sent: int = 0
     failed: int = 0
@@ -54,6 +59,7 @@ class Report:
     p50_ms: float = 0.0
     p99_ms: float = 0.0
     max_ms: float = 0.0
+    slow_at: list[int] = field(default_factory=list)
     behind: float = 0.0
     stream_lines: int = 0
     stream_cut: str = ""
@@ -65,7 +71,8 @@ class Report:
         """Return the figures in one line."""
         return (
             f"sent {self.sent} in {self.seconds:.1f} s ({self.sent / max(self.seconds, 0.001):.0f}/s), "
-            f"failed {self.failed}; p50 {self.p50_ms:.1f} ms, p99 {self.p99_ms:.1f} ms, max {self.max_ms:.0f} ms; "
+            f"failed {self.failed}; p50 {self.p50_ms:.1f} ms, p99 {self.p99_ms:.1f} ms, max {self.max_ms:.0f} ms, "
+            f"slow in {len(self.slow_at)} s, sent late by {self.behind * 1000:.0f} ms at most; "
             f"streams complete {self.streams_complete} ({self.stream_lines} lines), cut {self.stream_cut or 'none'}; "
             f"WebSocket echoes {self.websocket_echoes}, cut {self.websocket_cut or 'not'}"
         )
@@ -148,6 +155,7 @@ class Generator:
         ).encode()
         self._idle: deque[Connection] = deque()
         self._took: list[float] = []
+        self._slow_at: set[int] = set()
         self._reasons: Counter[str] = Counter()
         self._answered_by: Counter[str] = Counter()
         self._stop = asyncio.Event()
@@ -182,7 +190,10 @@ class Generator:
                 self._answered_by[await self._ask()] += 1
         except (OSError, EOFError, Failure, TimeoutError) as error:
             self._failed(f"{type(error).__name__}: {error}", at)
-        self._took.append(time.monotonic() - began)
+        took = time.monotonic() - began
+        self._took.append(took)
+        if took > _SLOW_SECONDS:
+            self._slow_at.add(int(at))
 
     async def _ask(self) -> str:
         connection = self._idle.pop() if self._idle else await Connection.open(self._host, self._port)
@@ -253,6 +264,7 @@ class Generator:
         report.p50_ms, report.p99_ms, report.max_ms = (
             1000 * took[min(len(took) - 1, int(len(took) * share))] for share in (0.5, 0.99, 1)
         )
+        report.slow_at = sorted(self._slow_at)
         report.reasons, report.answered_by = dict(self._reasons), dict(self._answered_by)
         return asdict(report)
 
