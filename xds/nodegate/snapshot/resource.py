@@ -108,7 +108,7 @@ class Faceted:
     has to be a content hash of everything that ``make`` uses. Both functions are pure.
     """
 
-    __slots__ = ("_facet_of", "_made", "_make", "causes", "empty", "name", "refs", "type_url", "version")
+    __slots__ = ("_made", "_make", "causes", "empty", "facet_of", "name", "refs", "type_url", "version")
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class Faceted:
         self.refs = refs
         self.causes = causes
         self.empty = empty
-        self._facet_of = facet_of
+        self.facet_of = facet_of
         self._make = make
         self._made: dict[Hashable, Resource] = {}
 
@@ -139,7 +139,7 @@ class Faceted:
 
     def resolve(self, facts: NodeFacts) -> Resource:
         """Return the resource for a client with these facts; equal facets give the very same object."""
-        facet = self._facet_of(facts)
+        facet = self.facet_of(facts)
         made = self._made.get(facet)
         if made is None:
             body = self._make(facet)

@@ -7,9 +7,10 @@ types' mappings; a stream that is some targets behind asks which names changed s
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from nodegate.snapshot.resource import Entry, Key
 
@@ -28,12 +29,16 @@ class Target:
     """All resources, by type URL and name.
 
     ``serial`` grows with every change and means something in this process only. ``named`` counts, for each resource
-    that is named by others, how many name it.
+    that is named by others, how many name it. ``stale`` marks what an earlier run stored and this one did not confirm
+    yet: nothing may be removed for its sake (xds-protocol 47). ``memo`` is for what can be worked out from this target
+    alone and is worth keeping as long as it: the same for every stream that asks.
     """
 
     serial: int = 0
     types: Mapping[str, Mapping[str, Entry]] = field(default_factory=dict)
     named: Mapping[Key, int] = field(default_factory=dict)
+    stale: bool = False
+    memo: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
     _history: deque[_Step] = field(default_factory=lambda: deque(maxlen=_HISTORY), repr=False, compare=False)
 
     def of_type(self, type_url: str) -> Mapping[str, Entry]:
@@ -48,6 +53,13 @@ class Target:
         """Return the names changed after the target with this serial, by type; None when that is too long ago."""
         if serial == self.serial:
             return {}
+        key = ("changed", serial)
+        if key not in self.memo:
+            self.memo[key] = self._changed_since(serial)
+        changed: Mapping[str, frozenset[str]] | None = self.memo[key]
+        return changed
+
+    def _changed_since(self, serial: int) -> Mapping[str, frozenset[str]] | None:
         steps = []
         for step in reversed(self._history):
             if step.serial > self.serial:
@@ -84,7 +96,15 @@ class Target:
                 mapping[name] = entry
         step = _Step(self.serial + 1, _names_by_type(real))
         self._history.append(step)
-        return Target(step.serial, types, self._recount(real), self._history)
+        return Target(step.serial, types, self._recount(real), self.stale, _history=self._history)
+
+    def mark(self, *, stale: bool) -> Target:
+        """Return this target with the mark, as the next one."""
+        if stale == self.stale:
+            return self
+        step = _Step(self.serial + 1, {})
+        self._history.append(step)
+        return Target(step.serial, self.types, self.named, stale, _history=self._history)
 
     def _differs(self, key: Key, entry: Entry | None) -> bool:
         old = self.get(*key)

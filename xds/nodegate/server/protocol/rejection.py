@@ -34,41 +34,55 @@ def names_in_text(text: str, names: Iterable[str]) -> frozenset[str]:
 class Rejections:
     """The rejected resources of one type on one stream, and those on trial because the culprit is not known yet."""
 
-    __slots__ = ("_trials", "_waiting", "rejected")
+    __slots__ = ("_suspects", "_trials", "rejected")
 
     def __init__(self) -> None:
         self.rejected: dict[str, Rejection] = {}
         self._trials: deque[dict[str, str]] = deque()
-        self._waiting: dict[str, str] = {}
+        self._suspects: dict[str, str] = {}
+
+    def __bool__(self) -> bool:
+        """Return whether anything is rejected or on trial."""
+        return bool(self.rejected or self._suspects)
 
     @property
     def trial(self) -> Mapping[str, str]:
         """The group of names (-> version) that has to be sent alone, next; empty when there is no trial."""
         return self._trials[0] if self._trials else {}
 
-    def withholds(self, name: str, version: str) -> bool:
-        """Return whether this very content must not be sent now: it was rejected, or awaits its own trial."""
+    def refuses(self, name: str, version: str) -> bool:
+        """Return whether this very content was rejected: it must not be sent again (12)."""
         rejection = self.rejected.get(name)
-        if rejection is not None and rejection.version == version:
-            return True
-        return self._waiting.get(name) == version and name not in self.trial
+        return rejection is not None and rejection.version == version
 
-    def accept(self, name: str) -> None:
-        """Note that the client accepted the name's newest content, or that the resource is gone."""
-        self.rejected.pop(name, None)
-        self._end_trial_of(name)
+    def awaits_trial(self, name: str, version: str) -> bool:
+        """Return whether this very content is to be sent in a group of its own, later."""
+        return self._suspects.get(name) == version and name not in self.trial
 
-    def refuse(self, sent: Mapping[str, str], text: str) -> frozenset[str]:
+    def look_at(self, name: str, version: str | None) -> None:
+        """Forget what was said of other content than this: the target's now, or None when it has none."""
+        rejection = self.rejected.get(name)
+        if rejection is not None and rejection.version != version:
+            del self.rejected[name]
+        if self._suspects.get(name, version) != version:
+            self._acquit(name)
+
+    def accept(self, name: str, version: str) -> None:
+        """Note that the client acknowledged this content."""
+        if self._suspects.get(name) == version:
+            self._acquit(name)
+
+    def refuse(self, sent: Mapping[str, str], text: str, *, may_halve: bool = True) -> frozenset[str]:
         """Note that a message with these names (-> version) was refused; return the names known to be at fault.
 
-        With none at fault yet, the names go on trial.
+        With none at fault yet, the names go on trial, if they may be sent in halves.
         """
         for name in sent:
-            self._end_trial_of(name)
+            self._acquit(name)
         guilty = names_in_text(text, sent) or (frozenset(sent) if len(sent) == 1 else frozenset())
         for name in guilty:
             self.rejected[name] = Rejection(sent[name], text)
-        if not guilty and sent:
+        if not guilty and sent and may_halve:
             self._halve(sent)
         return guilty
 
@@ -78,14 +92,12 @@ class Rejections:
         for half in (names[middle:], names[:middle]):
             group = {name: sent[name] for name in half}
             self._trials.appendleft(group)
-            self._waiting.update(group)
+            self._suspects.update(group)
 
-    def _end_trial_of(self, name: str) -> None:
-        if self._waiting.pop(name, None) is None:
+    def _acquit(self, name: str) -> None:
+        if self._suspects.pop(name, None) is None:
             return
         for group in self._trials:
             group.pop(name, None)
         while self._trials and not self._trials[0]:
             self._trials.popleft()
-        if not any(self._trials):
-            self._trials.clear()

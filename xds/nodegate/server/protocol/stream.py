@@ -7,17 +7,18 @@ and what this client holds, so a slow client may skip any number of targets.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from nodegate.server.protocol.ledger import Held
-from nodegate.server.protocol.ordering import hold_removal, hold_update
+from nodegate.server.protocol.heartbeat import Heartbeat
+from nodegate.server.protocol.ordering import Patience, Waits
+from nodegate.server.protocol.planning import Plan, look, plan_removals, plan_updates
 from nodegate.server.protocol.request import ClientNode, ProtocolError, Request, Variant
-from nodegate.server.protocol.response import Response, encode
-from nodegate.server.protocol.type_state import Hold, Plan, Sent, TypeState
+from nodegate.server.protocol.response import WRAPPING_FEATURES, Framing, Response, encode
+from nodegate.server.protocol.type_state import Sent, TypeState
 from nodegate.snapshot.resource import Resource
 from nodegate.snapshot.target import Target
-from nodegate.snapshot.type_urls import CLUSTER, ENDPOINT, SECRET, SEND_ORDER
+from nodegate.snapshot.type_urls import CLUSTER, ENDPOINT, SEND_ORDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +26,16 @@ class StreamOptions:
     """What holds for a stream from its start.
 
     ``identifier`` is the ``control_plane.identifier`` (7). ``hold_limit`` bounds, in seconds, every wait for something
-    that may never come. ``secrets`` says whether private keys may travel over this connection (DESIGN 3.8).
+    that may never come. ``secrets`` says whether private keys may travel over this connection (DESIGN 3.8). ``ttl``,
+    in seconds, lets what was sent expire on a client that has lost us; None: nothing expires (50). ``share`` lets
+    streams that need the same update share it; the bytes are the same without.
     """
 
     identifier: str = "nodegate"
     hold_limit: float = 15.0
     secrets: bool = True
+    ttl: float | None = None
+    share: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,7 @@ class Refusal:
     type_url: str
     names: tuple[str, ...]
     text: str
+    resources: tuple[Resource, ...] = ()
 
 
 class Stream:
@@ -51,6 +57,9 @@ class Stream:
         self.node: ClientNode | None = None
         self.states: dict[str, TypeState] = {}
         self._target: Target | None = None
+        self._framing = Framing(variant)
+        self._heartbeat: Heartbeat | None = None
+        self._patience = Patience(self.options.hold_limit)
         self._nonce = 0
         self._now = 0.0
 
@@ -61,31 +70,37 @@ class Stream:
 
         Raises ProtocolError when the first request names no node (1) or the request names no type (2).
         """
+        if not request.type_url:
+            message = "A request on the aggregated stream has to carry a type_url."
+            raise ProtocolError(message)
         if self.node is None:
             if request.node is None:
                 message = "The first request of a stream has to carry the node (xDS protocol, 'node' of the request)."
                 raise ProtocolError(message)
-            self.node = request.node
-        if not request.type_url:
-            message = "A request on the aggregated stream has to carry a type_url."
-            raise ProtocolError(message)
+            self._greet(request.node)
         state = self._state(request.type_url)
-        before = set(state.rejections.rejected)
-        text = state.on_request(request)
-        if text is None:
+        repeated, edits = state.repeats(request), state.subscription.edits
+        refused = state.on_request(request)
+        if repeated and edits == state.subscription.edits and self._is_endpoints_alone(state):
+            state.answer_all()
+        if refused is None:
             return None
-        return Refusal(request.type_url, tuple(sorted(set(state.rejections.rejected) - before)), text)
+        return Refusal(state.type_url, tuple(one.name for one in refused.guilty), refused.text, refused.guilty)
 
     def on_target(self, target: Target) -> None:
         """Take in the newest target; those in between may be skipped."""
-        old = self._target
-        self._target = target
+        old, self._target = self._target, target
+        if target is old:
+            return
         changed = target.changed_since(old.serial) if old is not None else None
         for type_url, state in self.states.items():
-            if changed is None:
-                state.on_target(None)
-            elif type_url in changed:
-                state.on_target(changed[type_url])
+            if changed is None or type_url in changed:
+                state.on_target(changed[type_url] if changed is not None else None)
+        if changed is None:
+            self._patience.forget_all()
+        else:
+            for name in changed.get(CLUSTER, ()):
+                self._patience.forget(name)
 
     # --- outputs -------------------------------------------------------------------------------------------------
 
@@ -98,31 +113,52 @@ class Stream:
         self._now = now
         if self._target is None:
             return None
-        removals: list[tuple[TypeState, Plan]] = []
-        for state in self._in_order():
-            plan = state.plan(self._target, self._gate(state, self._target), now)
-            if plan.updates or plan.reply:
-                return self._send(state, plan.updates, plan.again)
-            if plan.removals:
-                removals.append((state, plan))
-        if not removals:
-            return None
-        state, plan = removals[-1]
-        return self._send(state, plan.removals)
+        self._patience.begin(now)
+        states = list(self._in_order())
+        for state in states:
+            look(state, self._target, self._framing, share=self.options.share)
+        while True:
+            unsettled = _unsettled(states)
+            if response := self._next_update(states, self._target) or self._next_removal(states, self._target):
+                return response
+            if _unsettled(states) == unsettled:
+                break
+        return self._next_heartbeat(states)
 
     def deadline(self) -> float | None:
-        """Return the time at which a bounded wait ends, or None when nothing waits that way."""
-        return min(
-            (
-                since + self.options.hold_limit
-                for state in self.states.values()
-                for hold, since in state.holds.values()
-                if hold.bounded and since + self.options.hold_limit > self._now
-            ),
-            default=None,
-        )
+        """Return the time at which a bounded wait ends or a heartbeat is due, or None when nothing waits that way."""
+        ends = [
+            hold.until
+            for state in self.states.values()
+            for hold, _ in state.holds.values()
+            if hold.until is not None and hold.until > self._now
+        ]
+        if self._heartbeat is not None:
+            ends.extend(self._heartbeat.due(self.states.values()))
+        return min(ends, default=None)
+
+    def _next_update(self, states: Sequence[TypeState], target: Target) -> Response | None:
+        waits = self._waits(target)
+        for state in states:
+            if plan := plan_updates(state, target, waits, self._now):
+                return self._send(state, plan)
+        return None
+
+    def _next_removal(self, states: Sequence[TypeState], target: Target) -> Response | None:
+        waits = self._waits(target)
+        for state in reversed(states):
+            if gone := plan_removals(state, waits, self._now):
+                return self._send(state, Plan(gone))
+        return None
 
     # --- inside --------------------------------------------------------------------------------------------------
+
+    def _greet(self, node: ClientNode) -> None:
+        self.node = node
+        ttl = self.options.ttl
+        if ttl is not None and (self.variant is Variant.DELTA or node.features >= WRAPPING_FEATURES):
+            self._framing = Framing(self.variant, ttl)
+            self._heartbeat = Heartbeat(self._framing, ttl)
 
     def _state(self, type_url: str) -> TypeState:
         state = self.states.get(type_url)
@@ -130,6 +166,10 @@ class Stream:
             assert self.node is not None  # noqa: S101  # set by the first request
             state = self.states[type_url] = TypeState(type_url, self.variant, self.node.facts)
         return state
+
+    def _is_endpoints_alone(self, state: TypeState) -> bool:
+        """Return whether clusters come on another stream; on this one, their endpoints follow them unasked (26)."""
+        return state.type_url == ENDPOINT and CLUSTER not in self.states
 
     def _in_order(self) -> Iterator[TypeState]:
         for type_url in SEND_ORDER:
@@ -139,68 +179,62 @@ class Stream:
             if type_url not in SEND_ORDER:
                 yield state
 
-    def _gate(self, state: TypeState, target: Target) -> _Gate:
-        return _Gate(self, state, target)
+    def _waits(self, target: Target) -> Waits:
+        return Waits(self.states, target, self._patience, self._now, self.options.secrets)
 
-    def _send(self, state: TypeState, sent: Sent, again: Iterable[str] = ()) -> Response:
-        self._nonce += 1
-        nonce = str(self._nonce)
-        body = self._body(state, sent)
-        removed = [name for name, resource in sent.items() if resource is None]
-        outstanding = state.send(nonce, sent, again)
+    def _send(self, state: TypeState, plan: Plan) -> Response:
+        body = plan.shared.body if plan.shared is not None else self._body(state, plan.updates)
+        removed = [name for name, resource in plan.updates.items() if resource is None]
+        outstanding = state.send(self._next_nonce(), plan.updates, plan.shared)
         if state.type_url == CLUSTER:
-            self._follow_with_endpoints(sent)
+            self._follow_with_endpoints(plan.updates)
+        if self._heartbeat is not None:
+            self._heartbeat.began(state, self._now)
+        carried = len(plan.updates) - len(removed)
+        return self._response(state, outstanding.version, outstanding.nonce, body, carried, removed)
+
+    def _response(
+        self, state: TypeState, version: str, nonce: str, body: bytes, carried: int, removed: Iterable[str] = ()
+    ) -> Response:
+        gone = list(removed)
         data = encode(
             self.variant,
             state.type_url,
-            version=outstanding.version,
+            version=version,
             nonce=nonce,
             body=body,
-            removed=removed if self.variant is Variant.DELTA else (),
+            removed=gone if self.variant is Variant.DELTA else (),
             identifier=self.options.identifier,
         )
-        return Response(state.type_url, nonce, data, len(sent) - len(removed), len(removed))
+        return Response(state.type_url, nonce, data, carried, len(gone))
+
+    def _next_nonce(self) -> str:
+        self._nonce += 1
+        return str(self._nonce)
 
     def _body(self, state: TypeState, sent: Sent) -> bytes:
-        if self.variant is Variant.DELTA:
-            return b"".join(resource.delta_entry for resource in sent.values() if resource is not None)
-        changed = b"".join(resource.sotw_entry for resource in sent.values() if resource is not None)
+        body = b"".join(self._framing.entry(resource) for resource in sent.values() if resource is not None)
         if not state.whole_set:
-            return changed
-        kept = (state.ledger.get(name) for name in state.ledger.names() if name not in sent)
-        return changed + b"".join(held.sotw_entry for held in kept if isinstance(held, Resource))
+            return body
+        kept = (state.ledger.get(name) for name in sorted(state.ledger.names()) if name not in sent)
+        return body + b"".join(self._framing.entry(held) for held in kept if isinstance(held, Resource))
 
     def _follow_with_endpoints(self, sent: Sent) -> None:
         """Send the endpoints of every cluster that changed, though they did not: it warms until they come (26)."""
         endpoints = self.states.get(ENDPOINT)
-        if endpoints is None:
-            return
-        for resource in sent.values():
-            for type_url, name in resource.refs if resource is not None else ():
-                if type_url == ENDPOINT:
-                    endpoints.force(name)
+        if endpoints is not None:
+            named = (ref for resource in sent.values() if resource is not None for ref in resource.refs)
+            endpoints.force(name for type_url, name in named if type_url == ENDPOINT)
+
+    def _next_heartbeat(self, states: Iterable[TypeState]) -> Response | None:
+        if self._heartbeat is None:
+            return None
+        for state in states:
+            if beat := self._heartbeat.next(state, self._now):
+                return self._response(state, beat.version, self._next_nonce(), beat.body, beat.carried)
+        return None
 
 
-class _Gate:
-    """Answers for one type of one stream why a name has to wait."""
-
-    __slots__ = ("_state", "_stream", "_target")
-
-    def __init__(self, stream: Stream, state: TypeState, target: Target) -> None:
-        self._stream, self._state, self._target = stream, state, target
-
-    def __call__(self, name: str, want: Resource | None, held: Held | None) -> Hold | None:
-        stream = self._stream
-        if want is None:
-            hold = hold_removal(stream.states, self._target, (self._state.type_url, name))
-        elif want.type_url == SECRET and not stream.options.secrets:
-            hold = Hold("private keys are not sent over this connection", bounded=False)
-        else:
-            hold = hold_update(stream.states, self._target, want, held)
-        return None if hold is not None and self._expired(name, hold) else hold
-
-    def _expired(self, name: str, hold: Hold) -> bool:
-        if not hold.bounded or name not in self._state.holds:
-            return False
-        since = self._state.holds[name][1]
-        return self._stream._now - since >= self._stream.options.hold_limit  # noqa: SLF001
+def _unsettled(states: Iterable[TypeState]) -> int:
+    """Return how many names are to be looked at: fewer after a look mean that others may go on."""
+    return sum(len(state.agenda.dirty) + len(state.agenda.leaving) for state in states)

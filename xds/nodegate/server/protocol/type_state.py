@@ -1,19 +1,21 @@
 """One resource type on one stream: what is asked for, held, rejected, in flight, and still to be looked at.
 
-Work is in the number of names to look at (``dirty``), never in the number of all names (DESIGN 2, cost).
+This is what requests and targets do to it. What is sent is decided in ``planning``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from nodegate.server.protocol.ledger import Held, Ledger, Reported
+from nodegate.server.protocol.agenda import Agenda, Hold
+from nodegate.server.protocol.ledger import EMPTY, Held, Ledger, Reported
 from nodegate.server.protocol.rejection import Rejections
 from nodegate.server.protocol.request import Request, Variant
+from nodegate.server.protocol.shared import SharedUpdate, whole_type
 from nodegate.server.protocol.subscription import Edit, Subscription
 from nodegate.snapshot.facts import NodeFacts
-from nodegate.snapshot.resource import Resource
+from nodegate.snapshot.resource import Resource, set_version
 from nodegate.snapshot.target import Target
 from nodegate.snapshot.type_urls import CLUSTER, LISTENER, SECRET
 
@@ -28,20 +30,26 @@ Sent = Mapping[str, Resource | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
-    """Why a name has to wait. A ``bounded`` wait ends by itself after the stream's limit."""
-
-    reason: str
-    bounded: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Outstanding:
-    """The one response of a type that the client has not answered yet (49)."""
+    """The one response of a type that the client has not answered yet (49).
+
+    ``shared`` is the update it carries, where that is the same for many streams; ``edits`` how often the subscription
+    had been changed when it went out.
+    """
 
     nonce: str
     version: str
     sent: Sent
+    shared: SharedUpdate | None = None
+    edits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A NACK: the client's text, and the resources known to be at fault."""
+
+    text: str
+    guilty: tuple[Resource, ...]
 
 
 @dataclass(slots=True)
@@ -56,161 +64,240 @@ class Counters:
     last_nack: str = ""
 
 
-@dataclass(slots=True)
-class Plan:
-    """What could be sent now: ``updates`` in sending order of the types, ``removals`` in reverse, last (40)."""
-
-    updates: dict[str, Resource | None] = field(default_factory=dict)
-    removals: dict[str, Resource | None] = field(default_factory=dict)
-    reply: bool = False
-    again: set[str] = field(default_factory=set)
-    """Names answered with what the client holds already, to be looked at again."""
-
-    def __bool__(self) -> bool:
-        """Return whether there is anything to send."""
-        return bool(self.updates or self.removals or self.reply)
-
-
-Gate = Callable[[str, Resource | None, Held | None], Hold | None]
-"""Asked with a name, what should be sent (None: its removal) and what is held; says why it has to wait, if so."""
-
-
 class TypeState:
-    """The state machine of one type. ``Stream`` drives it and supplies the waits between types."""
+    """The state machine of one type. ``Stream`` drives it; ``planning`` decides what it sends."""
 
     def __init__(self, type_url: str, variant: Variant, facts: NodeFacts) -> None:
         self.type_url = type_url
-        self.subscription = Subscription(may_be_implicit=type_url in IMPLICIT_WILDCARD)
+        self.variant = variant
+        self.facts = facts
+        self.subscription = Subscription(
+            may_be_implicit=type_url in IMPLICIT_WILDCARD, may_be_wildcard=type_url != SECRET
+        )
         self.ledger = Ledger(facts)
         self.rejections = Rejections()
+        self.agenda = Agenda()
         self.outstanding: Outstanding | None = None
+        self.pending: SharedUpdate | None = None
+        """What could be sent now, as many other streams are sent it; made anew for each look at the target."""
+        self.refused: dict[str, Resource] = {}
+        """Content of refused responses that the client may hold all the same, until it acknowledges another (35)."""
         self.counters = Counters()
-        self.holds: dict[str, tuple[Hold, float]] = {}
         self.resumed = False
-        """Whether the client reported resources of an earlier stream."""
+        """Whether the client said that it holds something from an earlier stream."""
+        self.stuck = False
+        """Whether nothing can be sent until the target changes."""
         self.whole_set = variant is Variant.SOTW and type_url in IMPLICIT_WILDCARD
         """Whether every response carries all resources, and absence deletes (16)."""
-        self._says_removed = variant is Variant.DELTA
-        self._variant = variant
-        self._facts = facts
+        self.says_removed = variant is Variant.DELTA and type_url not in SILENT_WHEN_MISSING
+        """Whether a response names what does not exist (29, 51, 52)."""
+        self._reported: Mapping[str, str] = {}
         self._first = True
-        self._dirty: set[str] = set()
-        self._forced: set[str] = set()
-        self._reply = False
-        self._everything = False
-        self._uncertain: set[str] = set()  # refused names that the client may hold all the same (35)
-        self._lingering: set[str] = set()  # gone from the target, but the variant cannot say so (17)
+        self._answered = ""
+
+    @property
+    def holds(self) -> Mapping[str, tuple[Hold, float]]:
+        """What has to wait: name -> why, and since when."""
+        return self.agenda.holds
 
     # --- requests ------------------------------------------------------------------------------------------------
 
-    def on_request(self, request: Request) -> str | None:
-        """Take in one request of this type; return the client's text if it refused the outstanding response."""
+    def on_request(self, request: Request) -> Refused | None:
+        """Take in one request of this type; return the refusal if it is a NACK of the outstanding response."""
         first, self._first = self._first, False
+        if first:
+            self._start(request)
         refused = None if first else self._settle(request)
-        if self._variant is Variant.SOTW:
+        if self.variant is Variant.SOTW:
             edit = self.subscription.replace(request.names)
         else:
             edit = self.subscription.edit(request.subscribe, request.unsubscribe)
-        if first and request.initial_versions:
-            self._resume(request.initial_versions)
         self._apply(edit)
-        if first and self.subscription.wildcard:
-            self._reply = True  # even when there is nothing (9, 36)
         return refused
 
-    def _settle(self, request: Request) -> str | None:
+    def repeats(self, request: Request) -> bool:
+        """Return whether a state-of-the-world request has the nonce of a response that was acknowledged already.
+
+        With the same names too, the client asks for them again: a cluster of theirs changed on another stream (26).
+        """
+        return (
+            self.variant is Variant.SOTW
+            and self.outstanding is None
+            and request.error is None
+            and request.nonce != ""
+            and request.nonce == self._answered
+            and request.version == self.counters.acked_version
+        )
+
+    def answer_all(self) -> None:
+        """Send everything that is asked for, whatever the client holds."""
+        self.agenda.answer(self.subscription.names)
+        if self.subscription.wildcard:
+            self.agenda.answer(self.ledger.names())
+            self.agenda.everything = self.agenda.reply = True
+
+    def _start(self, request: Request) -> None:
+        """Take in what only the first request of a type says; its nonce means nothing (4)."""
+        self._reported = request.initial_versions
+        self.resumed = bool(request.initial_versions) or request.version != ""
+
+    def _settle(self, request: Request) -> Refused | None:
         """Take the request as the answer to the outstanding response, if it is one (10-14, 34)."""
         outstanding = self.outstanding
         if outstanding is None or request.nonce != outstanding.nonce:
             return None
         if request.error is not None:
             self.outstanding = None
-            self._refuse(outstanding, request.error)
-            return request.error
-        if self._variant is Variant.DELTA or request.version == outstanding.version:
+            return self._refuse(outstanding, request.error)
+        if self.variant is Variant.DELTA or request.version == outstanding.version:
             self.outstanding = None
+            self._answered = outstanding.nonce
             self._acknowledge(outstanding)
         return None
 
     def _acknowledge(self, outstanding: Outstanding) -> None:
         self.counters.acked += 1
         self.counters.acked_version = outstanding.version
+        shared = outstanding.shared
+        if shared and self._is_plain and outstanding.edits == self.subscription.edits and self._take_over(shared):
+            return
         for name, resource in outstanding.sent.items():
-            if not self.subscription.wants(name):
-                continue
-            self.ledger.put(name, resource)
-            self._uncertain.discard(name)
-            if resource is not None:
-                self.rejections.accept(name)
+            if self.subscription.wants(name):
+                self.ledger.put(name, resource)
+                self.refused.pop(name, None)
+                if resource is not None:
+                    self.rejections.accept(name, resource.version)
 
-    def _refuse(self, outstanding: Outstanding, text: str) -> None:
+    def _take_over(self, shared: SharedUpdate) -> bool:
+        """Hold a whole update by reference; return whether that could be done."""
+        if shared.base is self.ledger.base:
+            self.ledger.adopt(shared.mapping, shared.serial, self.ledger.digest + shared.digest)
+            if not self.subscription.wildcard and (self.subscription.names.base or EMPTY) is shared.base:
+                self.subscription.names.share(shared.mapping, shared.sent)
+        return shared.mapping is self.ledger.base
+
+    @property
+    def _is_plain(self) -> bool:
+        return not self.ledger.own and not self.refused and not self.rejections
+
+    def _refuse(self, outstanding: Outstanding, text: str) -> Refused:
         self.counters.nacked += 1
         self.counters.last_nack = text
-        versions = {name: resource.version for name, resource in outstanding.sent.items() if resource is not None}
-        guilty = self.rejections.refuse(versions, text)
-        for name, resource in outstanding.sent.items():
-            if resource is None:  # a removal is never at fault; sending it again could go on for ever
-                self.ledger.put(name, None)
-            elif name in guilty:
-                self._uncertain.add(name)
-            else:
-                self._forced.add(name)  # whether it was applied is unknown (35)
-        self._dirty.update(versions)
+        sent = {
+            name: one for name, one in outstanding.sent.items() if one is not None and self.subscription.wants(name)
+        }
+        # Without what it held before, half a set would take from a state-of-the-world client what it still serves.
+        may_halve = not (self.whole_set and self.resumed and not self.counters.acked)
+        versions = {name: resource.version for name, resource in sent.items()}
+        guilty = self.rejections.refuse(versions, text, may_halve=may_halve)
+        self.stuck = bool(sent) and not guilty and not may_halve
+        self.refused.update(sent)
+        self.agenda.look_at(sent)
+        # Whether the rest was applied is unknown, so it goes out again (35).
+        self.agenda.answer(sent.keys() - guilty)
+        for name in outstanding.sent.keys() - sent.keys():
+            self._refuse_absence(name, alone=not sent)
+        return Refused(text, tuple(sent[name] for name in sorted(guilty)))
 
-    def _resume(self, versions: Mapping[str, str]) -> None:
-        self.resumed = True
-        for name, version in versions.items():
-            self.ledger.put(name, Reported(name, version))
-        self._dirty.update(versions)
+    def _refuse_absence(self, name: str, *, alone: bool) -> None:
+        """Say again that a name is gone, unless that alone was refused: then it could go on for ever."""
+        if alone or not self.subscription.wants(name):
+            self.ledger.put(name, None)
+            self.refused.pop(name, None)
+        else:
+            self.agenda.answer((name,))
 
     def _apply(self, edit: Edit) -> None:
+        subscription, agenda = self.subscription, self.agenda
         for name in edit.dropped:
             self._forget(name)
-        if edit.look_again and not self.subscription.wildcard:
-            for name in [name for name in self.ledger.names() if not self.subscription.wants(name)]:
+        if edit.look_again and not subscription.wildcard:
+            for name in [name for name in (*self.ledger.names(), *self.refused) if not subscription.wants(name)]:
                 self._forget(name)
-        self._dirty.update(edit.answer)
-        self._forced.update(edit.answer)
+        agenda.answer(edit.answer)
+        if edit.look_again and subscription.wildcard:
+            agenda.everything = True
+            # Even when there is nothing (9, 36); elsewhere an empty state of the world says nothing (17).
+            agenda.reply = self.whole_set or self.variant is Variant.DELTA
         if edit.answer_all:
-            self._forced.update(self.ledger.names())
-            self._reply = True
-        if edit.look_again or edit.answer_all:
-            self._everything = True
-            self._reply = self._reply or self.subscription.wildcard
+            self.answer_all()
+        if edit:
+            self.stuck = False
 
     def _forget(self, name: str) -> None:
         self.ledger.put(name, None)
-        self.rejections.accept(name)
-        for names in (self._dirty, self._forced, self._uncertain, self._lingering):
-            names.discard(name)
-        self.holds.pop(name, None)
+        self.refused.pop(name, None)
+        self.rejections.look_at(name, None)
+        self.agenda.forget(name)
 
     # --- the target ----------------------------------------------------------------------------------------------
 
     def on_target(self, changed: frozenset[str] | None) -> None:
         """Note that these names changed in the target; None means that any may have."""
         if changed is None:
-            self._everything = True
-        elif self.subscription.wildcard:
-            self._dirty |= changed
+            self.agenda.everything = True
         else:
-            self._dirty |= changed & self.subscription.names
+            self.agenda.news.append(changed)
+        if changed is None or any(self.subscription.wants(name) for name in changed):
+            self.stuck = False
 
-    def force(self, name: str) -> None:
-        """Send this name again whatever the client holds, if it is subscribed to it."""
-        if self.subscription.wants(name):
-            self._dirty.add(name)
-            self._forced.add(name)
+    def force(self, names: Iterable[str]) -> None:
+        """Send these names again whatever the client holds, those of them that it is subscribed to."""
+        self.agenda.answer([name for name in names if self.subscription.wants(name)])
 
-    def unsettled(self) -> Iterable[str]:
+    def resume(self, target: Target) -> None:
+        """Take in what the client reported to hold from an earlier stream (37)."""
+        if not self._reported:
+            return
+        reported, self._reported = self._reported, {}
+        mapping = target.of_type(self.type_url)
+        if self.ledger.base is EMPTY and not self.ledger.own and self._covers(mapping):
+            whole = whole_type(target, self.type_url, self.facts)
+            if reported == whole.versions:
+                self.ledger.adopt(mapping, target.serial, whole.digest)
+                self.agenda.everything = False
+                return
+        for name, version in reported.items():
+            if self.subscription.wants(name) and self.ledger.get(name) is None:
+                entry = mapping.get(name)
+                ours = entry.resolve(self.facts) if entry is not None else None
+                self.ledger.put(name, ours if ours and ours.version == version else Reported(name, version))
+                self.agenda.look_at((name,))
+
+    def _covers(self, names: Mapping[str, object]) -> bool:
+        return self.subscription.wildcard or all(name in self.subscription.names for name in names)
+
+    def flush(self, target: Target) -> None:
+        """Turn what changed in the target into names to look at."""
+        agenda, subscription = self.agenda, self.subscription
+        self.pending = None
+        if agenda.everything:
+            agenda.everything = False
+            agenda.look_at(subscription.names)
+            agenda.look_at(self.ledger.names())
+            agenda.look_at(self.refused)
+            if subscription.wildcard:
+                agenda.look_at(target.of_type(self.type_url))
+        for changed in agenda.news:
+            agenda.look_at(
+                changed if subscription.wildcard else (name for name in changed if name in subscription.names)
+            )
+        agenda.news.clear()
+
+    # --- what the client may hold --------------------------------------------------------------------------------
+
+    def unsettled(self) -> set[str]:
         """Return the names of which the client may hold something else than the target says."""
-        sent = self.outstanding.sent if self.outstanding else {}
-        return {*self._dirty, *sent, *self.rejections.rejected, *self._lingering}
+        names = {*self.agenda.dirty, *self.agenda.leaving, *self.refused, *self.rejections.rejected}
+        names.update(*self.agenda.news)
+        if self.outstanding is not None:
+            names.update(self.outstanding.sent)
+        return names
 
     def may_hold(self, name: str) -> tuple[Held, ...]:
         """Return everything the client may hold under this name: acknowledged, refused or in flight."""
         sent = self.outstanding.sent.get(name) if self.outstanding else None
-        return tuple(held for held in (self._held(name), sent) if held is not None)
+        return tuple(held for held in (self.ledger.get(name), self.refused.get(name), sent) if held is not None)
 
     def settled(self, name: str) -> bool:
         """Return whether the client has this name for good, or has refused it for good."""
@@ -219,118 +306,21 @@ class TypeState:
         going = self.outstanding is not None and self.outstanding.sent.get(name, self) is None
         return self.ledger.get(name) is not None and not going
 
-    def _held(self, name: str) -> Held | None:
-        held = self.ledger.get(name)
-        return Reported(name, "") if held is None and name in self._uncertain else held
-
-    # --- planning ------------------------------------------------------------------------------------------------
-
-    def plan(self, target: Target, gate: Gate, now: float) -> Plan:
-        """Return what could be sent now. Names that need nothing are looked at no more; those that wait stay."""
-        plan = Plan()
-        if self.outstanding is not None:
-            return plan
-        if self._everything:
-            self._everything = False
-            self._dirty.update(self.subscription.names, self.ledger.names())
-            if self.subscription.wildcard:
-                self._dirty.update(target.of_type(self.type_url))
-        for name in self._candidates(target):
-            self._decide(name, target, gate, plan, now)
-        plan.reply = self._reply
-        if not plan and not self._dirty and self.subscription.wildcard and not self._has_exceptions():
-            self.ledger.share(target.of_type(self.type_url))
-        return plan
-
-    def _candidates(self, target: Target) -> list[str]:
-        """Return the names to look at: those on trial alone, or all that are dirty."""
-        while trial := self.rejections.trial:
-            for name, version in list(trial.items()):
-                entry = target.get(self.type_url, name)
-                if entry is None or entry.resolve(self._facts).version != version:
-                    self.rejections.accept(name)  # its content changed: it is no suspect any more
-            if trial:
-                return sorted(trial)
-        return sorted(self._dirty)
-
-    def _decide(self, name: str, target: Target, gate: Gate, plan: Plan, now: float) -> None:
-        entry = target.get(self.type_url, name) if self.subscription.wants(name) else None
-        if entry is None:
-            self._decide_absent(name, gate, plan, now)
-            return
-        want, held = entry.resolve(self._facts), self._held(name)
-        forced = name in self._forced
-        if self.rejections.withholds(name, want.version):
-            self._keep_old(name, forced=forced, plan=plan)
-        elif held is not None and want.version == held.version and not forced:
-            self._confirm(name, want, held)
-        elif not self._waits(name, gate(name, want, held), now):
-            plan.updates[name] = want
-        elif forced and isinstance(held, Resource):
-            plan.updates[name] = held  # the client asked; what it should have then comes when it may
-            plan.again.add(name)
-
-    def _decide_absent(self, name: str, gate: Gate, plan: Plan, now: float) -> None:
-        """Decide on a name that the target does not have."""
-        held, silent = self._held(name), self.type_url in SILENT_WHEN_MISSING
-        self.rejections.accept(name)  # what was refused is gone
-        if held is None:
-            if name in self._forced and self._says_removed and not silent:
-                plan.updates[name] = None  # subscribed to, but there is none (29)
-            else:
-                self._done(name)
-        elif silent or not (self._says_removed or self.whole_set):
-            self._lingering.add(name)
-            self._done(name)
-        elif not self._waits(name, gate(name, None, held), now):
-            plan.removals[name] = None
-        elif name in self._forced and isinstance(held, Resource):
-            plan.updates[name] = held
-            plan.again.add(name)
-
-    def _keep_old(self, name: str, *, forced: bool, plan: Plan) -> None:
-        """Leave the client what it holds, because it refused the target's content; answer with that if it asks."""
-        held = self.ledger.get(name)
-        if not forced or not (isinstance(held, Resource) or self._says_removed):
-            self._done(name)
-        else:
-            plan.updates[name] = held if isinstance(held, Resource) else None
-
-    def _confirm(self, name: str, want: Resource, held: Held) -> None:
-        if isinstance(held, Reported):
-            self.ledger.put(name, want)  # the same content, so now we know what it names
-        self.rejections.accept(name)
-        self._done(name)
-
-    def _done(self, name: str) -> None:
-        self._dirty.discard(name)
-        self._forced.discard(name)
-        self.holds.pop(name, None)
-
-    def _waits(self, name: str, hold: Hold | None, now: float) -> bool:
-        if hold is None:
-            return False
-        since = self.holds[name][1] if name in self.holds else now
-        self.holds[name] = (hold, since)
-        return True
-
-    def _has_exceptions(self) -> bool:
-        return bool(self.rejections.rejected or self.rejections.trial or self._uncertain)
-
     # --- sending -------------------------------------------------------------------------------------------------
 
-    def send(self, nonce: str, sent: Sent, again: Iterable[str] = ()) -> Outstanding:
-        """Note that a response with this content goes out under this nonce; ``again`` is to be looked at once more."""
-        digest = self.ledger.digest
-        for name, resource in sent.items():
-            held = self.ledger.get(name)
-            digest += (resource.digest if resource else 0) - (held.digest if held else 0)
-            self._lingering.discard(name)
-            self._forced.discard(name)
-            if name not in again:
-                self._done(name)
-        self._reply = False
-        self.outstanding = Outstanding(nonce, f"{digest % (1 << 128):032x}", sent)
+    def send(self, nonce: str, sent: Sent, shared: SharedUpdate | None = None) -> Outstanding:
+        """Note that a response with this content goes out under this nonce."""
+        if shared is not None:
+            digest = self.ledger.digest + (shared.digest if shared.base is self.ledger.base else 0)
+            self.agenda.clear()
+        else:
+            digest = self.ledger.digest
+            for name, resource in sent.items():
+                held = self.ledger.get(name)
+                digest += (resource.digest if resource else 0) - (held.digest if held else 0)
+        self.agenda.reply = False
+        self.pending = None
+        self.outstanding = Outstanding(nonce, set_version(digest), sent, shared, self.subscription.edits)
         self.counters.sent += 1
         self.counters.sent_version = self.outstanding.version
         return self.outstanding

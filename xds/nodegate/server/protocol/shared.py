@@ -1,0 +1,137 @@
+"""Updates that many streams get alike, made once per target.
+
+A stream in sync differs from the next one in its nonce only. So when a target comes, what leads from the mapping that
+both share to the new one is worked out by the first of them: the resources, the joined bytes, the digest. The others
+write the same bytes, and acknowledge by taking over a reference. 1,000 changed clusters on 500 streams are decided
+once, not 500,000 times; what a stream does otherwise (``planning``) gives the same bytes, name by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass
+
+from nodegate.server.protocol.ledger import EMPTY
+from nodegate.server.protocol.response import Framing
+from nodegate.snapshot.facts import NodeFacts
+from nodegate.snapshot.resource import Entry, Faceted, Resource
+from nodegate.snapshot.target import Target
+from nodegate.snapshot.type_urls import ENDPOINT, ROUTE
+
+
+@dataclass(frozen=True, slots=True)
+class SharedUpdate:
+    """What leads from ``base`` to ``mapping``.
+
+    ``body`` is the joined entries; ``digest`` is what the update adds to the digest of the set. ``gated``: some of it
+    may have to wait on some streams, so each has to ask (``ordering``).
+    """
+
+    base: Mapping[str, Entry]
+    mapping: Mapping[str, Entry]
+    serial: int
+    sent: Mapping[str, Resource]
+    body: bytes
+    digest: int
+    gated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """For whom an update is made: equal readers get the same bytes.
+
+    ``whole_set``: every response carries all resources of the type (16).
+    """
+
+    type_url: str
+    framing: Framing
+    whole_set: bool
+
+
+def shared_update(
+    target: Target, reader: Reader, base: Mapping[str, Entry], serial: int, facts: NodeFacts
+) -> SharedUpdate | None:
+    """Return what leads from ``base``, of the target with this serial, to the target; None when something goes.
+
+    What has to go waits for other types, so each stream decides on it for itself.
+    """
+    changed = _changed(target, reader, base, serial)
+    if changed is None:
+        return None
+    touched = target.of_type(reader.type_url) if reader.whole_set else changed
+    since = None if base is EMPTY else serial
+    key = ("update", reader, since, _facets(target, reader, since, touched, facts))
+    if key not in target.memo:
+        target.memo[key] = _make(target, reader, base, changed, facts)
+    made: SharedUpdate | None = target.memo[key]
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What a client should hold of a type: name -> version, and the sum of the digests."""
+
+    versions: Mapping[str, str]
+    digest: int
+
+
+def whole_type(target: Target, type_url: str, facts: NodeFacts) -> Whole:
+    """Return what a client with these facts should hold when it takes all resources of a type."""
+    mapping = target.of_type(type_url)
+    key = ("whole", type_url, _facet_values(mapping.values(), target, ("functions", type_url), facts))
+    if key not in target.memo:
+        resources = [entry.resolve(facts) for entry in mapping.values()]
+        versions = {resource.name: resource.version for resource in resources}
+        target.memo[key] = Whole(versions, sum(resource.digest for resource in resources))
+    made: Whole = target.memo[key]
+    return made
+
+
+def _changed(target: Target, reader: Reader, base: Mapping[str, Entry], serial: int) -> Iterable[str] | None:
+    mapping = target.of_type(reader.type_url)
+    if base is EMPTY:
+        return mapping
+    changed = target.changed_since(serial)
+    return None if changed is None else changed.get(reader.type_url, frozenset())
+
+
+def _facets(target: Target, reader: Reader, since: int | None, names: Iterable[str], facts: NodeFacts) -> Hashable:
+    mapping = target.of_type(reader.type_url)
+    entries = (mapping[name] for name in names if name in mapping)
+    return _facet_values(entries, target, ("functions", reader, since), facts)
+
+
+def _facet_values(entries: Iterable[Entry], target: Target, key: Hashable, facts: NodeFacts) -> Hashable:
+    """Return what of the facts matters to any of these entries. Which facets there are is found out once."""
+    functions: tuple[Callable[[NodeFacts], Hashable], ...] | None = target.memo.get(key)
+    if functions is None:
+        functions = tuple({entry.facet_of: None for entry in entries if isinstance(entry, Faceted)})
+        target.memo[key] = functions
+    return tuple(function(facts) for function in functions)
+
+
+def _make(
+    target: Target, reader: Reader, base: Mapping[str, Entry], changed: Iterable[str], facts: NodeFacts
+) -> SharedUpdate | None:
+    mapping = target.of_type(reader.type_url)
+    sent: dict[str, Resource] = {}
+    digest = 0
+    for name in sorted(changed):
+        entry, before = mapping.get(name), base.get(name)
+        old = before.resolve(facts) if before is not None else None
+        if entry is None:
+            if old is not None:
+                return None
+            continue
+        new = entry.resolve(facts)
+        if old is None or old.version != new.version:
+            sent[name] = new
+            digest += new.digest - (old.digest if old else 0)
+    body = b"".join(map(reader.framing.entry, sent.values()))
+    if reader.whole_set and sent:
+        kept = (base[name].resolve(facts) for name in sorted(base.keys() - sent.keys()))
+        body += b"".join(map(reader.framing.entry, kept))
+    gated = reader.type_url == ROUTE or (
+        reader.type_url == ENDPOINT and base is not EMPTY and any(one.empty for one in sent.values())
+    )
+    return SharedUpdate(base, mapping, target.serial, sent, body, digest, gated)
