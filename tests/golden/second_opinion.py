@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from betterproto2 import Message as OtherMessage
+from envoy_data_plane.message_pool import default_message_pool
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import Message
@@ -25,10 +26,11 @@ def assert_reads_the_same(message: Message) -> None:
 
 
 def _other_class(full_name: str) -> Any:
-    package, _, name = full_name.rpartition(".")
+    package = full_name.rpartition(".")[0]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the package warns of its own deprecated fields while it is imported
-        return getattr(importlib.import_module(f"envoy_data_plane.{package}"), name)
+        importlib.import_module(f"envoy_data_plane.{package}")
+    return default_message_pool.url_to_type[f"type.googleapis.com/{full_name}"]
 
 
 def _our_class(type_url: str) -> type[Message]:

@@ -18,18 +18,42 @@ from nodegate.model.objects import (
     Namespace,
     NamespaceStatus,
     Object,
+    Secret,
+    ServicePort,
+    ServiceSpec,
     TypedLocalObjectReference,
 )
 from nodegate.model.refs import Ref
-from nodegate.translate.settings import CONTROLLER
-from tests.unit.translate.objects import endpoints, ingress, ingress_class, rule, service
+from nodegate.translate.certificates import check_secret
+from nodegate.translate.settings import CONTROLLER, Expose, KeyPair, ListenerMode, Settings
+from tests.certificates import pair
+from tests.unit.translate.objects import at, endpoints, ingress, ingress_class, rule, secret, service, tls
 
 NAMESPACES = st.sampled_from(["default", "shop"])
 INGRESSES = st.sampled_from(["web", "api"])
 SERVICES = st.sampled_from(["app", "db"])
-HOSTS = st.sampled_from(["", "a.example", "*.a.example", "B.example", "not a host"])
-PATHS = st.sampled_from(["/", "/a", "/a/", "/a/b", "=/a", "=/a/", "=/", "no-slash", "/a?b"])
+SECRETS = st.sampled_from(["one", "two"])
+HOSTS = st.sampled_from(["", "a.example", "*.a.example", "B.example", "x.a.example", "not a host"])
+PATHS = st.sampled_from(["/", "/a", "/a/", "/a/b", "=/a", "=/a/", "=/", "no-slash", "/a?b", "/.well-known"])
 BACKENDS = st.sampled_from(["app:80", "app:web", "db:80", "db:none", "db:81"])
+INGRESS_ANNOTATIONS = st.dictionaries(
+    st.sampled_from(["listener_mode", "timeout", "retries", "canary", "allow_ranges", "ssl_redirect", "unknown"]),
+    st.sampled_from(["shared", "dedicated", "3", "app=db:10", "10.0.0.0/8", "false", ""]),
+    max_size=2,
+)
+SERVICE_ANNOTATIONS = st.dictionaries(
+    st.sampled_from(["protocol", "affinity", "locality", "upstream_ca", "outlier_detection"]),
+    st.sampled_from(["https", "h2c", "client-ip", "node", "one", "true"]),
+    max_size=2,
+)
+SETTINGS = st.sampled_from(
+    [
+        Settings(),
+        Settings(listener_mode=ListenerMode.SHARED, default_certificate=("default", "one")),
+        Settings(listener_mode=ListenerMode.SHARED, expose=Expose.HOST, self_signed=KeyPair(b"c", b"k")),
+        Settings(default_backend=("default", "app", "80"), external_names=True, https_port=8443),
+    ]
+)
 
 
 def rules() -> st.SearchStrategy[IngressRule]:
@@ -40,11 +64,21 @@ def rules() -> st.SearchStrategy[IngressRule]:
     return st.one_of(full, st.just(IngressRule("a.example", None)), st.just(IngressRule("a.example", odd)))
 
 
+_TLS_HOSTS = st.lists(st.sampled_from(["a.example", "*.a.example", "x.a.example", "c.example", "no host"]), max_size=2)
+
+
 def ingresses() -> st.SearchStrategy[Ingress]:
     """Return Ingresses of several classes, ages and namespaces."""
     return st.builds(
-        lambda name, listed, class_name, default, age, namespace: ingress(
-            name, *listed, class_name=class_name, default=default, age=age, namespace=namespace
+        lambda name, listed, class_name, default, age, namespace, secure, annotations: ingress(
+            name,
+            *listed,
+            class_name=class_name,
+            default=default,
+            age=age,
+            namespace=namespace,
+            tls=tuple(secure),
+            **annotations,
         ),
         INGRESSES,
         st.lists(rules(), max_size=3),
@@ -52,6 +86,11 @@ def ingresses() -> st.SearchStrategy[Ingress]:
         st.sampled_from(["", "app:80", "db:web"]),
         st.sampled_from([None, 1, 2]),
         NAMESPACES,
+        st.lists(
+            st.builds(lambda name, hosts: tls(name, *hosts), st.sampled_from(["one", "two", ""]), _TLS_HOSTS),
+            max_size=2,
+        ),
+        INGRESS_ANNOTATIONS,
     )
 
 
@@ -66,28 +105,57 @@ def _classes() -> st.SearchStrategy[Any]:
 
 
 def _services() -> st.SearchStrategy[Any]:
-    ports = st.lists(st.sampled_from([("web", 80), ("", 80), ("web", 81)]), max_size=2)
-    return st.builds(lambda name, listed, ns: service(name, *listed, namespace=ns), SERVICES, ports, NAMESPACES)
+    ports = st.lists(
+        st.sampled_from([("web", 80), ("", 80), ("web", 81), ServicePort(80, "web", app_protocol="grpc")]), max_size=2
+    )
+    specs = st.sampled_from(
+        [
+            ServiceSpec(),
+            ServiceSpec(session_affinity="ClientIP"),
+            ServiceSpec(type="ExternalName", external_name="www.example.com"),
+            ServiceSpec(type="ExternalName", external_name="localhost"),
+            ServiceSpec(traffic_distribution="PreferClose"),
+            ServiceSpec(ip_families=("IPv6",)),
+        ]
+    )
+    return st.builds(
+        lambda name, listed, ns, spec, annotations: service(name, *listed, namespace=ns, spec=spec, **annotations),
+        SERVICES,
+        ports,
+        NAMESPACES,
+        specs,
+        SERVICE_ANNOTATIONS,
+    )
 
 
 def _slices() -> st.SearchStrategy[Any]:
     conditions = st.builds(
         EndpointConditions, *(st.sampled_from([None, True, False]) for _ in ("ready", "serving", "terminating"))
     )
-    addresses = st.lists(
-        st.tuples(st.sampled_from(["10.0.0.1", "10.0.0.2", "fd00::1", "nowhere"]), conditions), max_size=3
+    places = st.builds(
+        at,
+        st.sampled_from(["10.0.0.1", "10.0.0.2", "fd00::1", "nowhere"]),
+        st.sampled_from(["node-a", "node-b", ""]),
+        st.sampled_from(["zone-a", "zone-b", ""]),
+        conditions,
     )
     return st.builds(
-        lambda of, listed, port_name, name, address_type, ns: endpoints(
-            of, *listed, port_name=port_name, name=name, address_type=address_type, namespace=ns
+        lambda of, listed, port, name, address_type, ns: endpoints(
+            of, *listed, port=port, port_name="web", name=name, address_type=address_type, namespace=ns
         ),
         st.sampled_from(["app", "db", ""]),
-        addresses,
-        st.sampled_from(["web", ""]),
+        st.lists(places, max_size=3),
+        st.sampled_from([8080, None, 0]),
         st.sampled_from(["s1", "s2"]),
         st.sampled_from(["IPv4", "IPv6", "FQDN"]),
         NAMESPACES,
     )
+
+
+def _secrets() -> st.SearchStrategy[Any]:
+    good, other = pair("a.example").data, pair("b.example").data
+    mixed = {**good, "tls.key": other["tls.key"]}
+    return st.builds(secret, SECRETS, st.sampled_from([good, other, mixed, {"ca.crt": b"no"}, {}]), NAMESPACES)
 
 
 def _namespaces() -> st.SearchStrategy[Any]:
@@ -100,31 +168,42 @@ def _namespaces() -> st.SearchStrategy[Any]:
 
 def objects() -> st.SearchStrategy[Object]:
     """Return objects of every kind that translation reads."""
-    return st.one_of(ingresses(), _classes(), _services(), _slices(), _namespaces())
+    return st.one_of(ingresses(), _classes(), _services(), _slices(), _secrets(), _namespaces())
 
 
 def changes() -> st.SearchStrategy[Change]:
     """Return changes: objects that come, change and go, and claims."""
+    frontends = st.sampled_from(["default/web", "default/api", "shop/web", "shop/api", "shared"])
     claims = st.builds(
-        lambda ns, name, port: Claimed(f"{ns}/{name}/http", port),
-        NAMESPACES,
-        INGRESSES,
+        lambda frontend, scheme, port: Claimed(f"{frontend}/{scheme}", port),
+        frontends,
+        st.sampled_from(["http", "https"]),
         st.sampled_from([None, 18_000, 18_001]),
     )
     return st.one_of(objects().map(Upsert), objects().map(lambda content: Delete(content.ref)), claims)
 
 
 def surviving(history: list[Change]) -> list[Change]:
-    """Return what is left after a history: one upsert per object that exists, one claim per claimed listener."""
-    left: dict[Ref | str, Change] = {}
+    """Return what is left after a history: one upsert per object that exists, one claim per claimed listener.
+
+    Of a Secret that is no good, its last good content is left as well: it is the one that is served.
+    """
+    left: dict[Ref | str, tuple[Change, ...]] = {}
     for change in history:
         match change:
+            case Upsert(Secret() as now) if check_secret(now).fault:
+                good = [c for c in left.get(now.ref, ()) if isinstance(c, Upsert) and _is_good(c)]
+                left[now.ref] = (*good, change)
             case Upsert():
-                left[change.ref] = change
+                left[change.ref] = (change,)
             case Delete(ref):
                 left.pop(ref, None)
             case Claimed(listener, port):
                 left.pop(listener, None)
                 if port is not None:
-                    left[listener] = change
-    return list(left.values())
+                    left[listener] = (change,)
+    return [change for changes_left in left.values() for change in changes_left]
+
+
+def _is_good(change: Upsert) -> bool:
+    return isinstance(change.object, Secret) and not check_secret(change.object).fault

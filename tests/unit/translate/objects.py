@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from nodegate.model.changes import Change, Claimed, Upsert
 from nodegate.model.objects import (
     SERVICE_NAME_LABEL,
@@ -20,8 +22,10 @@ from nodegate.model.objects import (
     IngressRule,
     IngressServiceBackend,
     IngressSpec,
+    IngressTLS,
     Metadata,
     Object,
+    Secret,
     Service,
     ServiceBackendPort,
     ServicePort,
@@ -32,10 +36,12 @@ from nodegate.translate.settings import CONTROLLER
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def metadata(name: str, namespace: str = "default", age: int | None = None, **annotations: str) -> Metadata:
+def metadata(
+    name: str, namespace: str = "default", age: int | None = None, annotations: dict[str, str] | None = None
+) -> Metadata:
     """Return metadata; the object was created ``age`` seconds after some start, or its age is unknown."""
     timestamp = None if age is None else START + timedelta(seconds=age)
-    return Metadata(name, namespace, creation_timestamp=timestamp, annotations=annotations)
+    return Metadata(name, namespace, creation_timestamp=timestamp, annotations=annotations or {})
 
 
 def backend(service: str) -> IngressBackend:
@@ -54,6 +60,11 @@ def _path(path: str, to: str) -> HTTPIngressPath:
     return HTTPIngressPath("Exact" if path.startswith("=") else "Prefix", backend(to), path.removeprefix("="))
 
 
+def tls(secret: str, *hosts: str) -> IngressTLS:
+    """Return an entry of ``tls``; an empty secret means the default certificate."""
+    return IngressTLS(hosts, secret)
+
+
 def ingress(
     name: str,
     *rules: IngressRule,
@@ -61,24 +72,43 @@ def ingress(
     default: str = "",
     age: int | None = None,
     namespace: str = "default",
+    tls: tuple[IngressTLS, ...] = (),
+    **annotations: str,
 ) -> Ingress:
-    """Return an Ingress of these rules, its default backend ``service:port`` if given."""
-    spec = IngressSpec(class_name, backend(default) if default else None, rules)
-    return Ingress(metadata(name, namespace, age), spec)
+    """Return an Ingress of these rules, its default backend ``service:port`` if given.
+
+    An annotation ``a_b="x"`` is ``nodegate.dev/a-b: x``.
+    """
+    spec = IngressSpec(class_name, backend(default) if default else None, rules, tls)
+    return Ingress(metadata(name, namespace, age, _own(annotations)), spec)
+
+
+def _own(annotations: dict[str, str]) -> dict[str, str]:
+    return {f"nodegate.dev/{name.replace('_', '-')}": value for name, value in annotations.items()}
+
+
+def secret(name: str, data: dict[str, bytes], namespace: str = "default") -> Secret:
+    """Return a TLS Secret."""
+    return Secret(metadata(name, namespace), "kubernetes.io/tls", data)
 
 
 def ingress_class(name: str, *, controller: str = CONTROLLER, default: bool = False, age: int = 0) -> IngressClass:
     """Return an IngressClass, ours unless another controller is given."""
     annotations = {"ingressclass.kubernetes.io/is-default-class": "true"} if default else {}
-    return IngressClass(metadata(name, "", age, **annotations), IngressClassSpec(controller))
+    return IngressClass(metadata(name, "", age, annotations), IngressClassSpec(controller))
 
 
-def service(name: str, *ports: tuple[str, int], namespace: str = "default") -> Service:
-    """Return a Service with these named ports; one nameless port 80 if none is given."""
-    return Service(
-        metadata(name, namespace),
-        ServiceSpec(ports=tuple(ServicePort(number, port) for port, number in ports or (("", 80),))),
-    )
+def service(
+    name: str,
+    *ports: tuple[str, int] | ServicePort,
+    namespace: str = "default",
+    spec: ServiceSpec | None = None,
+    **annotations: str,
+) -> Service:
+    """Return a Service with these named ports; one nameless port 80 if none is given. ``spec`` is all but the ports."""
+    listed = tuple(p if isinstance(p, ServicePort) else ServicePort(p[1], p[0]) for p in ports or (("", 80),))
+    whole = msgspec.structs.replace(spec or ServiceSpec(), ports=listed)
+    return Service(metadata(name, namespace, None, _own(annotations)), whole)
 
 
 READY = EndpointConditions(ready=True)
@@ -86,23 +116,34 @@ NOT_READY = EndpointConditions(ready=False)
 TERMINATING = EndpointConditions(ready=False, serving=True, terminating=True)
 
 
+def at(address: str, node: str = "", zone: str = "", conditions: EndpointConditions = READY) -> Endpoint:
+    """Return an endpoint at a place."""
+    return Endpoint((address,), conditions, node_name=node or None, zone=zone or None)
+
+
 def endpoints(
     of: str,
-    *addresses: str | tuple[str, EndpointConditions],
-    port: int = 8080,
-    port_name: str = "",
+    *addresses: str | tuple[str, EndpointConditions] | Endpoint,
+    port: int | None = 8080,
+    port_name: str | None = "",
     name: str = "",
     address_type: str = "IPv4",
     namespace: str = "default",
 ) -> EndpointSlice:
     """Return an EndpointSlice of a Service, its endpoints ready unless their conditions are given."""
-    listed = [(address, READY) if isinstance(address, str) else address for address in addresses]
     return EndpointSlice(
         Metadata(name or f"{of}-1", namespace, labels={SERVICE_NAME_LABEL: of}),
         address_type,
-        tuple(Endpoint((address,), conditions) for address, conditions in listed),
+        tuple(_endpoint(address) for address in addresses),
         (EndpointPort(port_name, port),),
     )
+
+
+def _endpoint(given: str | tuple[str, EndpointConditions] | Endpoint) -> Endpoint:
+    if isinstance(given, Endpoint):
+        return given
+    address, conditions = (given, READY) if isinstance(given, str) else given
+    return Endpoint((address,), conditions)
 
 
 def upserts(*objects: Object) -> list[Change]:

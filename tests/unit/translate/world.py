@@ -10,14 +10,15 @@ from nodegate.model.problem import Problem
 from nodegate.model.refs import Ref
 from nodegate.snapshot.facts import NodeFacts
 from nodegate.snapshot.resource import Entry, Key
-from nodegate.snapshot.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from nodegate.snapshot.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 from nodegate.translate.index import Index
 from nodegate.translate.render import rendered
 from nodegate.translate.result import Changed
 from nodegate.translate.settings import Settings
 from nodegate.translate.step import step
 
-TYPES = {"cluster": CLUSTER, "endpoint": ENDPOINT, "listener": LISTENER, "route": ROUTE}
+TYPES = {"cluster": CLUSTER, "endpoint": ENDPOINT, "secret": SECRET, "listener": LISTENER, "route": ROUTE}
+FACTS = (NodeFacts(), NodeFacts(transparent=True), NodeFacts("node-a", "zone-a"), NodeFacts("node-b", "zone-a"))
 
 
 class World:
@@ -44,9 +45,8 @@ class World:
 
     @property
     def bytes(self) -> dict[Key, tuple[bytes, ...]]:
-        """The bytes of every resource, for nodes with and without NET_ADMIN."""
-        facts = (NodeFacts(), NodeFacts(transparent=True))
-        return {key: tuple(entry.resolve(fact).body for fact in facts) for key, entry in self.resources.items()}
+        """The bytes of every resource, for several nodes."""
+        return {key: tuple(entry.resolve(fact).body for fact in FACTS) for key, entry in self.resources.items()}
 
     def names(self, short: str) -> list[str]:
         """Return the names of the resources of one type, ordered."""
@@ -61,10 +61,10 @@ class World:
         hosts = {h["name"]: h for h in self.resource("route", listener).get("virtual_hosts", [])}
         return [(_compared(route["match"]), _leads_to(route)) for route in hosts[host].get("routes", [])]
 
-    def addresses(self, cluster: str) -> list[str]:
-        """Return the endpoints of a cluster as ``ip:port``, draining ones with a ``!``."""
+    def addresses(self, cluster: str, facts: NodeFacts | None = None) -> list[str]:
+        """Return the endpoints of a cluster as ``ip:port``, draining ones with a ``!``, the preferred ones first."""
         found = []
-        for locality in self.resource("endpoint", cluster).get("endpoints", []):
+        for locality in self.resource("endpoint", cluster, facts).get("endpoints", []):
             for endpoint in locality["lb_endpoints"]:
                 address = endpoint["endpoint"]["address"]["socket_address"]
                 mark = "!" if endpoint.get("health_status") == "DRAINING" else ""
@@ -94,6 +94,9 @@ def _compared(match: dict[str, Any]) -> str:
 
 
 def _leads_to(route: dict[str, Any]) -> str:
+    if "redirect" in route:
+        return "https" if route["redirect"].get("https_redirect") else "redirect"
     if "route" in route:
-        return str(route["route"]["cluster"])
+        weighted = route["route"].get("weighted_clusters", {}).get("clusters", ())
+        return route["route"].get("cluster") or " ".join(f"{c['name']}={c.get('weight', 0)}" for c in weighted)
     return str(route["direct_response"]["status"])

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
 
 from envoy.config.cluster.v3 import cluster_pb2
+from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 
+from nodegate.model.objects import ServicePort
+from nodegate.model.problem import Problem
+from nodegate.model.refs import Ref
 from nodegate.snapshot.resource import Resource
-from nodegate.snapshot.type_urls import CLUSTER, ENDPOINT
-from nodegate.translate.names import ClusterKey, service_ref
+from nodegate.snapshot.type_urls import CLUSTER, ENDPOINT, SECRET
+from nodegate.translate import codes
+from nodegate.translate.hosts import host_fault
+from nodegate.translate.names import ClusterKey, ObjectName, service_ref
+from nodegate.translate.options import ClusterOptions, Protocol
 from nodegate.translate.packing import pack, seconds, serialised
+from nodegate.translate.settings import Settings
+from nodegate.translate.upstreams import Upstream
 
 Cluster = cluster_pb2.Cluster
 
@@ -22,15 +34,188 @@ _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _MOST_AT_ONCE = 65_536
 _RETRY_SHARE, _RETRIES_ALWAYS = 25.0, 10
 
+_APP_PROTOCOLS = {
+    "": Protocol.HTTP,
+    "http": Protocol.HTTP,
+    "kubernetes.io/ws": Protocol.HTTP,
+    "kubernetes.io/h2c": Protocol.H2C,
+    "h2c": Protocol.H2C,
+    "grpc": Protocol.H2C,
+    "https": Protocol.HTTPS,
+    "kubernetes.io/wss": Protocol.HTTPS,
+    "grpcs": Protocol.GRPCS,
+}
+"""What is spoken for each ``appProtocol`` of a Service's port (ingress.md 33)."""
 
-def cluster(key: ClusterKey) -> Resource:
-    """Return the EDS cluster of a Service's port (ingress.md 22)."""
-    name = key.name
-    message = Cluster()
+
+@dataclass(frozen=True, slots=True)
+class BuiltCluster:
+    """A cluster, and how it gets endpoints.
+
+    ``discovers`` says that they come by EDS. ``authority`` is the Secret that verifies them, if any is asked for;
+    where that Secret is no good, ``closed`` says that nobody may answer, so it has to stay without endpoints.
+    """
+
+    resource: Resource
+    discovers: bool
+    authority: ObjectName | None
+    closed: bool
+    problems: Mapping[Ref, tuple[Problem, ...]]
+
+
+def external_name(upstream: Upstream, settings: Settings) -> str:
+    """Return the DNS name of a Service of type ExternalName; empty for others and for those that are refused.
+
+    What leads back into this machine is refused: it would open Envoy's own ports to whoever may write a Service
+    (GHSA-5ph6-qq5x-7jwc, ingress.md 28).
+    """
+    spec = upstream.service.spec
+    if spec.type != "ExternalName" or not settings.external_names:
+        return ""
+    name = spec.external_name.lower().removesuffix(".")
+    return "" if _leads_back(name) else name
+
+
+def _leads_back(name: str) -> bool:
+    try:
+        address = ip_address(name)
+    except ValueError:
+        labels = name.split(".")
+        return bool(host_fault(name)) or "localhost" in (labels[-1], labels[0]) or name.endswith(".localdomain")
+    return address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast
+
+
+def cluster(
+    key: ClusterKey, upstream: Upstream | None, settings: Settings, authority_fault: Callable[[ObjectName], str]
+) -> BuiltCluster:
+    """Return the cluster of a Service's port (ingress.md 22); without a Service it is one without endpoints.
+
+    ``authority_fault`` says why a Secret cannot verify endpoints, as a sentence; empty when it can.
+    """
+    message, refs, problems = Cluster(), [], _Problems(service_ref(key.service))
     message.CopyFrom(_TEMPLATE)
-    message.name = name
-    message.eds_cluster_config.service_name = name
-    return Resource(CLUSTER, name, serialised(message), refs=((ENDPOINT, name),), causes=(service_ref(key.service),))
+    message.name = key.name
+    dns_name = external_name(upstream, settings) if upstream else ""
+    if dns_name:
+        _discover_by_dns(message, dns_name, int(key.port))
+    else:
+        message.eds_cluster_config.service_name = key.name
+        refs.append((ENDPOINT, key.name))
+    authority = _follow(message, key, upstream, problems) if upstream else None
+    if upstream and upstream.service.spec.type == "ExternalName" and not dns_name:
+        name = upstream.service.spec.external_name
+        problems.report(codes.EXTERNAL_NAME_REFUSED, "spec.externalName", f"ExternalName {name!r} is not served.")
+    fault = authority_fault(authority) if authority else ""
+    if authority and fault:
+        field, secret = "metadata.annotations[nodegate.dev/upstream-ca]", authority[1]
+        problems.report(codes.UPSTREAM_CA_NOT_FOUND, field, f"Secret {secret!r} cannot verify endpoints. {fault}")
+        message.ClearField("transport_socket")
+    elif authority:
+        refs.append((SECRET, authority_name(authority)))
+    resource = Resource(CLUSTER, key.name, serialised(message), refs=tuple(refs), causes=(service_ref(key.service),))
+    return BuiltCluster(resource, not dns_name, authority, bool(fault), problems.by_object())
+
+
+def _follow(message: Any, key: ClusterKey, upstream: Upstream, problems: _Problems) -> ObjectName | None:
+    """Do what a Service asks for its cluster; return the Secret that is to verify its endpoints, if any."""
+    _limit(message, upstream.options)
+    if upstream.affinity is not None:
+        message.lb_policy = Cluster.MAGLEV
+    protocol = upstream.options.protocol or _app_protocol(upstream.port(key.port), problems)
+    _speak(message, protocol)
+    return _encrypt(message, key, upstream.options, problems) if protocol.tls else None
+
+
+class _Problems:
+    """What is found wrong with one Service while its cluster is built."""
+
+    def __init__(self, ref: Ref) -> None:
+        self._ref = ref
+        self._found: list[Problem] = []
+
+    def report(self, code: Any, field: str, message: str) -> None:
+        self._found.append(code.found(self._ref, field, message))
+
+    def by_object(self) -> dict[Ref, tuple[Problem, ...]]:
+        return {self._ref: tuple(sorted(self._found))} if self._found else {}
+
+
+def _app_protocol(port: ServicePort | None, problems: _Problems) -> Protocol:
+    given = (port.app_protocol or "") if port else ""
+    protocol = _APP_PROTOCOLS.get(given.lower())
+    if protocol is None:
+        problems.report(codes.UNKNOWN_APP_PROTOCOL, "spec.ports", f"nodegate does not know appProtocol {given!r}.")
+        return Protocol.HTTP
+    return protocol
+
+
+def _speak(message: Any, protocol: Protocol) -> None:
+    if not protocol.http2:
+        return  # HTTP/1.1, as the template says
+    options = http_protocol_options_pb2.HttpProtocolOptions()
+    options.explicit_http_config.http2_protocol_options.SetInParent()
+    pack(message.typed_extension_protocol_options[_HTTP_OPTIONS], options)
+
+
+def _encrypt(message: Any, key: ClusterKey, options: ClusterOptions, problems: _Problems) -> ObjectName | None:
+    """Encrypt connections to the endpoints, and verify them if the Service says by which authority; return its Secret.
+
+    Without one anybody could answer, which is said: certificates inside a cluster are rarely signed by a public one.
+    """
+    context = tls_pb2.UpstreamTlsContext(sni=options.upstream_name)
+    authority = (key.service[0], options.upstream_ca) if options.upstream_ca else None
+    if authority is not None:
+        validation = context.common_tls_context.combined_validation_context
+        sds = validation.validation_context_sds_secret_config
+        sds.name = authority_name(authority)
+        sds.sds_config.ads.SetInParent()
+        sds.sds_config.resource_api_version = 2  # V3
+        validation.default_validation_context.SetInParent()
+        context.auto_sni_san_validation = bool(options.upstream_name)
+    if authority is None or not options.upstream_name:
+        missing = "upstream-name" if authority else "upstream-ca"
+        field, said = (
+            f"metadata.annotations[nodegate.dev/{missing}]",
+            "whose certificate" if authority else "who signs it",
+        )
+        problems.report(
+            codes.UPSTREAM_NOT_VERIFIED, field, f"The Service asks for encryption, but does not say {said}."
+        )
+    message.transport_socket.name = "envoy.transport_sockets.tls"
+    pack(message.transport_socket.typed_config, context)
+    return authority
+
+
+def authority_name(secret: ObjectName) -> str:
+    """Return the name under which a Secret's ``ca.crt`` comes by SDS."""
+    return f"{secret[0]}/{secret[1]}/ca.crt"
+
+
+def _limit(message: Any, options: ClusterOptions) -> None:
+    if options.connect_timeout:
+        message.connect_timeout.CopyFrom(seconds(options.connect_timeout))
+    thresholds = message.circuit_breakers.thresholds[0]
+    if options.max_connections is not None:
+        thresholds.max_connections.value = options.max_connections
+    if options.max_requests is not None:
+        thresholds.max_requests.value = options.max_requests
+        thresholds.max_pending_requests.value = options.max_requests
+    if options.outlier_detection:
+        detection = message.outlier_detection
+        detection.consecutive_5xx.value = 5
+        detection.base_ejection_time.CopyFrom(seconds(30))
+        detection.max_ejection_percent.value = 50
+
+
+def _discover_by_dns(message: Any, name: str, port: int) -> None:
+    message.ClearField("eds_cluster_config")
+    message.type = Cluster.STRICT_DNS
+    message.respect_dns_ttl = True
+    message.dns_lookup_family = Cluster.V4_PREFERRED
+    message.load_assignment.cluster_name = message.name
+    address = message.load_assignment.endpoints.add().lb_endpoints.add().endpoint.address.socket_address
+    address.address = name
+    address.port_value = port
 
 
 def _template() -> Any:

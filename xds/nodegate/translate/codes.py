@@ -85,6 +85,71 @@ INVALID_ENDPOINT = ProblemCode(
     "Correct the address in the EndpointSlice, or the slice's addressType.",
 )
 
+ADDRESS_TYPE_NOT_SERVED = ProblemCode(
+    "AddressTypeNotServed",
+    "The endpoints of an EndpointSlice are host names, or of a kind nodegate does not know: they are left out.",
+    "List IP addresses, or use a Service of type ExternalName for a host name.",
+    Severity.WARNING,
+)
+UNKNOWN_ANNOTATION = ProblemCode(
+    "UnknownAnnotation",
+    "An annotation starts with nodegate.dev/ but is none that nodegate reads on this kind of object: it does nothing.",
+    "Correct its name; docs/annotations.md lists all of them.",
+    Severity.WARNING,
+)
+INVALID_ANNOTATION = ProblemCode(
+    "InvalidAnnotation",
+    "The value of an annotation cannot be read: it counts as absent. Where it was to keep somebody out, all are kept.",
+    "Correct the value; docs/annotations.md shows an example of each.",
+)
+CERTIFICATE_NOT_SERVED = ProblemCode(
+    "CertificateNotServed",
+    "The Secret of a tls entry does not exist or holds no key pair that Envoy accepts: the host is served with the "
+    "default certificate until it does.",
+    "Create a Secret of type kubernetes.io/tls with a matching tls.crt and tls.key in the Ingress' namespace.",
+)
+CERTIFICATE_CONFLICT = ProblemCode(
+    "CertificateConflict",
+    "Two tls entries declare different Secrets for one host: that of the older Ingress is served.",
+    "Remove the host from one of the two.",
+)
+INVALID_CERTIFICATE = ProblemCode(
+    "InvalidCertificate",
+    "A Secret that was good has been replaced by one that holds no key pair Envoy accepts: the last good content is "
+    "served.",
+    "Put a matching PEM certificate and key into tls.crt and tls.key.",
+)
+DEFAULT_BACKEND_CONFLICT = ProblemCode(
+    "DefaultBackendConflict",
+    "Several Ingresses that share listeners have a default backend: requests for hosts that no Ingress names go to "
+    "that of the oldest. Unmatched paths of its own hosts still go to that of each.",
+    "Remove spec.defaultBackend from all but one.",
+    Severity.WARNING,
+)
+EXTERNAL_NAME_REFUSED = ProblemCode(
+    "ExternalNameRefused",
+    "The Service is of type ExternalName, which is off, or its name leads back into this machine: requests answer 503.",
+    "Use a Service with endpoints, or have ExternalName allowed by who runs nodegate.",
+)
+UNKNOWN_APP_PROTOCOL = ProblemCode(
+    "UnknownAppProtocol",
+    "The appProtocol of a Service's port is none that nodegate knows: HTTP/1.1 is spoken.",
+    "Use http, kubernetes.io/h2c, kubernetes.io/ws, kubernetes.io/wss, https or grpc.",
+    Severity.INFO,
+)
+UPSTREAM_NOT_VERIFIED = ProblemCode(
+    "UpstreamNotVerified",
+    "Connections to the endpoints of the Service are encrypted, but nobody checks who answers.",
+    "Annotate the Service with nodegate.dev/upstream-ca and nodegate.dev/upstream-name.",
+    Severity.WARNING,
+)
+UPSTREAM_CA_NOT_FOUND = ProblemCode(
+    "UpstreamCANotFound",
+    "The Secret that is to verify the endpoints does not exist or has no PEM certificates in ca.crt: requests answer "
+    "503, as nobody who answers could be trusted.",
+    "Create the Secret named by nodegate.dev/upstream-ca with a ca.crt in the Service's namespace.",
+)
+
 CODES = (
     INGRESS_CLASS_UNKNOWN,
     INGRESS_CLASS_MISSING,
@@ -101,4 +166,15 @@ CODES = (
     SERVICE_PORT_NOT_FOUND,
     NO_ENDPOINTS,
     INVALID_ENDPOINT,
+    ADDRESS_TYPE_NOT_SERVED,
+    UNKNOWN_ANNOTATION,
+    INVALID_ANNOTATION,
+    CERTIFICATE_NOT_SERVED,
+    CERTIFICATE_CONFLICT,
+    INVALID_CERTIFICATE,
+    DEFAULT_BACKEND_CONFLICT,
+    EXTERNAL_NAME_REFUSED,
+    UNKNOWN_APP_PROTOCOL,
+    UPSTREAM_NOT_VERIFIED,
+    UPSTREAM_CA_NOT_FOUND,
 )

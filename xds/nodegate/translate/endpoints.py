@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
@@ -11,16 +11,28 @@ from envoy.config.core.v3 import health_check_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 
 from nodegate.model.objects import Endpoint, EndpointPort, EndpointSlice, Service, ServicePort
-from nodegate.model.problem import Problem
+from nodegate.model.problem import Problem, ProblemCode
 from nodegate.model.refs import Ref
-from nodegate.snapshot.resource import Resource
+from nodegate.snapshot.facts import NodeFacts
+from nodegate.snapshot.resource import Entry, Faceted, Resource, content_hash
 from nodegate.snapshot.type_urls import ENDPOINT
 from nodegate.translate import codes
-from nodegate.translate.backends import service_port
 from nodegate.translate.names import ClusterKey, service_ref
+from nodegate.translate.options import Locality
 from nodegate.translate.packing import serialised
+from nodegate.translate.upstreams import Upstream
 
 _FAMILIES: dict[str, type[IPv4Address | IPv6Address]] = {"IPv4": IPv4Address, "IPv6": IPv6Address}
+_DISTRIBUTIONS = {
+    "PreferClose": Locality.ZONE,
+    "PreferSameZone": Locality.ZONE,
+    "PreferSameNode": Locality.NODE,
+}
+"""What ``spec.trafficDistribution`` of a Service asks for; the annotation wins."""
+
+# Envoy moves requests to the next priority by the share of endpoints that take none, which here are only the draining
+# ones: with this factor the first priority keeps them all while one in a hundred of its endpoints is ready.
+_OVERPROVISIONING = 10_000
 
 
 class State(IntEnum):
@@ -34,43 +46,93 @@ class State(IntEnum):
 Address = tuple[str, int]
 """IP address and port."""
 
+Place = tuple[State, str, str]
+"""The state of an endpoint, its node and its zone; the place of an unknown node or zone is empty."""
+
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """A built ClusterLoadAssignment, and the problems seen on the way, by object."""
 
-    resource: Resource
+    entry: Entry
     problems: Mapping[Ref, tuple[Problem, ...]]
 
 
-def assignment(key: ClusterKey, service: Service | None, slices: Iterable[EndpointSlice]) -> Assignment:
-    """Return the ClusterLoadAssignment for one port of a Service; it is empty if anything is missing."""
+class _Problems:
+    """What is found wrong with a Service's endpoints."""
+
+    def __init__(self) -> None:
+        self._found: dict[Ref, set[Problem]] = {}
+
+    def report(self, ref: Ref, code: ProblemCode, field: str, message: str) -> None:
+        self._found.setdefault(ref, set()).add(code.found(ref, field, message))
+
+    def by_object(self) -> dict[Ref, tuple[Problem, ...]]:
+        return {ref: tuple(sorted(found)) for ref, found in self._found.items()}
+
+
+def assignment(
+    key: ClusterKey, upstream: Upstream | None, slices: Iterable[EndpointSlice], *, closed: bool = False
+) -> Assignment:
+    """Return the ClusterLoadAssignment of one port of a Service.
+
+    It is empty if anything is missing, and where ``closed`` says that nobody may answer.
+    """
     ordered = sorted(slices, key=lambda endpoint_slice: endpoint_slice.metadata.name)
-    problems: dict[Ref, list[Problem]] = {}
-    found = service_port(service, key.port) if service else None
-    usable = _usable(_of_one_family(service, found, ordered, problems)) if service and found else {}
-    if service and found and not usable:
-        message = f"No endpoint of port {key.port} is ready."
-        problems.setdefault(service.ref, []).append(codes.NO_ENDPOINTS.found(service.ref, "spec.ports", message))
+    problems = _Problems()
+    found = upstream.port(key.port) if upstream and not closed else None
+    usable: dict[Address, Place] = {}
+    if upstream is not None and found is not None:
+        usable = _usable(_of_one_family(upstream.service, found, ordered, problems))
+        if not usable:
+            message = f"No endpoint of port {key.port} is ready."
+            problems.report(upstream.service.ref, codes.NO_ENDPOINTS, "spec.ports", message)
     causes = (*(endpoint_slice.ref for endpoint_slice in ordered), service_ref(key.service))
-    body = _serialised(key.name, usable)
-    resource = Resource(ENDPOINT, key.name, body, causes=causes, empty=not usable)
-    return Assignment(resource, {ref: tuple(sorted(set(listed))) for ref, listed in problems.items()})
+    locality = _locality(upstream) if upstream else Locality.ANY
+    if locality is Locality.ANY or not usable:
+        body = _serialised(key.name, usable, Locality.ANY, ("", ""))
+        return Assignment(Resource(ENDPOINT, key.name, body, causes=causes, empty=not usable), problems.by_object())
+    return Assignment(_by_place(key.name, usable, locality, causes), problems.by_object())
+
+
+def _locality(upstream: Upstream) -> Locality:
+    asked = upstream.options.locality
+    if asked is not None:
+        return asked
+    return _DISTRIBUTIONS.get(upstream.service.spec.traffic_distribution or "", Locality.ANY)
+
+
+def _by_place(name: str, usable: dict[Address, Place], locality: Locality, causes: tuple[Ref, ...]) -> Faceted:
+    """Return an assignment that depends on where the client is; places without an endpoint are all one."""
+    nodes = frozenset(node for _, node, _ in usable.values()) if locality is Locality.NODE else frozenset()
+    zones = frozenset(zone for _, _, zone in usable.values())
+
+    def facet_of(facts: NodeFacts) -> tuple[str, str]:
+        return (facts.node if facts.node in nodes else "", facts.zone if facts.zone in zones else "")
+
+    def make(facet: Hashable) -> bytes:
+        assert isinstance(facet, tuple)  # noqa: S101  # what facet_of returns
+        return _serialised(name, usable, locality, facet)
+
+    version = content_hash(repr((name, locality.value, sorted(usable.items()))).encode())
+    return Faceted(ENDPOINT, name, version, facet_of, make, causes=causes)
 
 
 def _of_one_family(
-    service: Service, port: ServicePort, slices: Iterable[EndpointSlice], problems: dict[Ref, list[Problem]]
-) -> dict[Address, State]:
+    service: Service, port: ServicePort, slices: Iterable[EndpointSlice], problems: _Problems
+) -> dict[Address, Place]:
     """Return the endpoints of one address family: slices of two families name the same Pods (ingress.md 26)."""
-    families: dict[str, dict[Address, State]] = {family: {} for family in _preferred(service)}
+    families: dict[str, dict[Address, Place]] = {family: {} for family in _preferred(service)}
     for endpoint_slice in slices:
         family = families.get(endpoint_slice.address_type)
         if family is None:
+            message = f"Endpoints of addressType {endpoint_slice.address_type!r} are not served."
+            problems.report(endpoint_slice.ref, codes.ADDRESS_TYPE_NOT_SERVED, "addressType", message)
             continue
-        for address, state in _endpoints(endpoint_slice, port, problems):
-            family[address] = max(state, family.get(address, State.UNUSABLE))
+        for address, place in _endpoints(endpoint_slice, port, problems):
+            family[address] = max(place, family.get(address, place))
     for endpoints in families.values():
-        if any(endpoints.values()):
+        if any(state for state, _, _ in endpoints.values()):
             return endpoints
     return {}
 
@@ -81,20 +143,21 @@ def _preferred(service: Service) -> list[str]:
 
 
 def _endpoints(
-    endpoint_slice: EndpointSlice, port: ServicePort, problems: dict[Ref, list[Problem]]
-) -> Iterator[tuple[Address, State]]:
+    endpoint_slice: EndpointSlice, port: ServicePort, problems: _Problems
+) -> Iterator[tuple[Address, Place]]:
     for number in _port_numbers(endpoint_slice, port.name, problems):
         for position, endpoint in enumerate(endpoint_slice.endpoints):
-            state = _state(endpoint)
+            place = (_state(endpoint), endpoint.node_name or "", endpoint.zone or "")
             for ip in endpoint.addresses[:1]:  # further addresses are the same endpoint
                 if _is_address(ip, endpoint_slice.address_type):
-                    yield (ip, number), state
+                    yield (ip, number), place
                     continue
                 field = f"endpoints[{position}].addresses[0]"
-                _report(endpoint_slice, field, f"{ip!r} is no {endpoint_slice.address_type} address.", problems)
+                message = f"{ip!r} is no {endpoint_slice.address_type} address."
+                problems.report(endpoint_slice.ref, codes.INVALID_ENDPOINT, field, message)
 
 
-def _port_numbers(endpoint_slice: EndpointSlice, name: str, problems: dict[Ref, list[Problem]]) -> Iterator[int]:
+def _port_numbers(endpoint_slice: EndpointSlice, name: str, problems: _Problems) -> Iterator[int]:
     """Yield the numbers under which this slice's endpoints offer the Service port of this name (ingress.md 21)."""
     for position, port in enumerate(endpoint_slice.ports):
         if not _carries(port, name) or port.port is None:
@@ -102,7 +165,8 @@ def _port_numbers(endpoint_slice: EndpointSlice, name: str, problems: dict[Ref, 
         if 0 < port.port <= 65_535:
             yield port.port
         else:
-            _report(endpoint_slice, f"ports[{position}].port", f"{port.port} is no port.", problems)
+            message = f"{port.port} is no port."
+            problems.report(endpoint_slice.ref, codes.INVALID_ENDPOINT, f"ports[{position}].port", message)
 
 
 def _carries(port: EndpointPort, name: str) -> bool:
@@ -119,12 +183,12 @@ def _state(endpoint: Endpoint) -> State:
     return State.DRAINING if serving and conditions.terminating else State.UNUSABLE
 
 
-def _usable(endpoints: dict[Address, State]) -> dict[Address, State]:
+def _usable(endpoints: dict[Address, Place]) -> dict[Address, Place]:
     """Return the endpoints to send. Terminating ones take new requests only while none is ready (ingress.md 25)."""
-    usable: dict[Address, State] = {address: state for address, state in endpoints.items() if state}
-    if State.READY in usable.values():
+    usable = {address: place for address, place in endpoints.items() if place[0] is not State.UNUSABLE}
+    if any(state is State.READY for state, _, _ in usable.values()):
         return usable
-    return dict.fromkeys(usable, State.READY)
+    return {address: (State.READY, node, zone) for address, (_, node, zone) in usable.items()}
 
 
 def _is_address(text: str, address_type: str) -> bool:
@@ -135,20 +199,30 @@ def _is_address(text: str, address_type: str) -> bool:
     return "%" not in text  # a scope means something on one machine only
 
 
-def _report(endpoint_slice: EndpointSlice, field: str, message: str, problems: dict[Ref, list[Problem]]) -> None:
-    ref = endpoint_slice.ref
-    problems.setdefault(ref, []).append(codes.INVALID_ENDPOINT.found(ref, field, message))
-
-
-def _serialised(name: str, usable: dict[Address, State]) -> bytes:
+def _serialised(name: str, usable: dict[Address, Place], locality: Locality, client: tuple[str, str]) -> bytes:
     message = endpoint_pb2.ClusterLoadAssignment(cluster_name=name)
-    if usable:
-        locality = message.endpoints.add()
-        for (ip, port), state in sorted(usable.items()):
-            endpoint = locality.lb_endpoints.add()
+    groups: dict[int, list[tuple[Address, State]]] = {}
+    for address, (state, node, zone) in sorted(usable.items()):
+        groups.setdefault(_distance(locality, client, node, zone), []).append((address, state))
+    for priority, distance in enumerate(sorted(groups)):  # priorities have to follow each other without a gap
+        group = message.endpoints.add(priority=priority)
+        for (ip, port), state in groups[distance]:
+            endpoint = group.lb_endpoints.add()
             socket_address = endpoint.endpoint.address.socket_address
             socket_address.address = ip
             socket_address.port_value = port
             if state is State.DRAINING:
                 endpoint.health_status = health_check_pb2.DRAINING
+    if len(groups) > 1:
+        message.policy.overprovisioning_factor.value = _OVERPROVISIONING
     return serialised(message)
+
+
+def _distance(locality: Locality, client: tuple[str, str], node: str, zone: str) -> int:
+    """Return how far an endpoint is: 0 on the client's node, 1 in its zone, 2 elsewhere; 0 where that is not asked."""
+    client_node, client_zone = client
+    if locality is Locality.ANY:
+        return 0
+    if locality is Locality.NODE and client_node and node == client_node:
+        return 0
+    return 1 if client_zone and zone == client_zone else 2

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from nodegate.model.objects import EndpointSlice, Ingress, IngressClass, Service
+from nodegate.model.objects import EndpointSlice, Ingress, IngressClass
 from nodegate.snapshot.resource import Entry, Key
 from nodegate.translate.findings import Findings
-from nodegate.translate.names import ClusterKey, ObjectName, Scheme
+from nodegate.translate.frontends import SHARED, Frontend
+from nodegate.translate.names import ClusterKey, ObjectName
 from nodegate.translate.plan import Plan
-from nodegate.translate.settings import Settings
-from nodegate.translate.virtual_hosts import VirtualHost
+from nodegate.translate.settings import ListenerMode, Settings
+from nodegate.translate.stored_secret import StoredSecret
+from nodegate.translate.upstreams import Upstream
+from nodegate.translate.users import Users
 
 Unit = tuple[str, str]
 """A frontend's name and a host: what is built, and built again, as one."""
@@ -24,26 +27,12 @@ class Objects:
     ingresses: dict[ObjectName, Ingress] = field(default_factory=dict)
     ingresses_in: dict[str, set[ObjectName]] = field(default_factory=dict)
     classes: dict[str, IngressClass] = field(default_factory=dict)
-    services: dict[ObjectName, Service] = field(default_factory=dict)
+    services: dict[ObjectName, Upstream] = field(default_factory=dict)
     slices: dict[ObjectName, dict[str, EndpointSlice]] = field(default_factory=dict)
     service_of_slice: dict[ObjectName, ObjectName] = field(default_factory=dict)
+    secrets: dict[ObjectName, StoredSecret] = field(default_factory=dict)
     terminating_namespaces: set[str] = field(default_factory=set)
     claims: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Frontend:
-    """Listeners that belong together, one per scheme, and the Ingresses they serve."""
-
-    name: str
-    members: set[ObjectName] = field(default_factory=set)
-    hosts: dict[str, set[ObjectName]] = field(default_factory=dict)
-    built: dict[str, VirtualHost] = field(default_factory=dict)
-
-    @property
-    def schemes(self) -> tuple[Scheme, ...]:
-        """The listeners this frontend has."""
-        return (Scheme.HTTP,) if self.members else ()
 
 
 @dataclass(slots=True)
@@ -51,9 +40,11 @@ class Dirty:
     """What has to be made again in this step."""
 
     ingresses: set[ObjectName] = field(default_factory=set)
+    secrets: set[ObjectName] = field(default_factory=set)
+    certificates: set[Unit] = field(default_factory=set)  # hosts whose certificate is to be chosen again
     units: set[Unit] = field(default_factory=set)
-    frontends: set[str] = field(default_factory=set)  # listeners, and the frontend's existence
     routes: set[str] = field(default_factory=set)  # frontends whose route configurations are to be joined again
+    frontends: set[str] = field(default_factory=set)  # listeners, and the frontend's existence
     clusters: set[ClusterKey] = field(default_factory=set)
     endpoints: set[ClusterKey] = field(default_factory=set)
 
@@ -63,7 +54,8 @@ class Index:
 
     It is used linearly: ``step`` modifies the index it is given and returns it, and the one passed in must not be
     used again. ``work`` counts what was made since the beginning, by kind (``plan``, ``virtual host``, ``route
-    configuration``, ``listener``, ``cluster``, ``endpoints``): the cost of a change, for tests and benchmarks.
+    configuration``, ``listener``, ``cluster``, ``endpoints``, ``certificate``): the cost of a change, for tests and
+    benchmarks.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -71,14 +63,20 @@ class Index:
         self.objects = Objects()
         self.plans: dict[ObjectName, Plan] = {}
         self.frontends: dict[str, Frontend] = {}
-        self.cluster_users: dict[ClusterKey, set[Unit]] = {}
-        self.clusters_of: dict[ObjectName, set[ClusterKey]] = {}
-        self.service_users: dict[ObjectName, set[Unit]] = {}
+        self.listening: dict[str, int] = {}  # the ports listeners are made for now, by name without port
+        self.cluster_users: Users[ClusterKey, Unit] = Users()
+        self.clusters_of: Users[ObjectName, ClusterKey] = Users()
+        self.service_users: Users[ObjectName, Unit] = Users()
+        self.certificate_users: Users[ObjectName, Unit] = Users()
+        self.authority_users: Users[ObjectName, ClusterKey] = Users()
+        self.authorities: dict[ClusterKey, frozenset[ObjectName]] = {}  # the Secrets that verify endpoints
+        self.closed: set[ClusterKey] = set()  # clusters that have to stay without endpoints
+        self.without_discovery: set[ClusterKey] = set()  # clusters whose endpoints do not come by EDS
+        self.https: set[str] = set()  # frontends that have an HTTPS listener, or would have one
         self.findings = Findings()
         self.dirty = Dirty()
         self.emitted: dict[Key, Entry] = {}
         self.changed: dict[Key, Entry | None] = {}
-        self.listening: dict[str, int] = {}  # the ports listeners are made for now
         self.wanted: dict[str, int] = {}
         self.wanted_changed: dict[str, int | None] = {}
         self.work: Counter[str] = Counter()
@@ -86,7 +84,13 @@ class Index:
     @classmethod
     def new(cls, settings: Settings) -> Index:
         """Return the index of no objects at all."""
-        return cls(settings)
+        index = cls(settings)
+        if settings.listener_mode is ListenerMode.SHARED:
+            index.frontends[SHARED] = Frontend(SHARED)
+            index.dirty.frontends.add(SHARED)
+        if settings.default_certificate is not None:
+            index.certificate_users.replace(DEFAULT_USER, frozenset(), frozenset((settings.default_certificate,)))
+        return index
 
     def emit(self, entry: Entry) -> None:
         """Put a resource into the result of this step, unless it is what it was."""
@@ -109,3 +113,7 @@ class Index:
         else:
             self.wanted[listener] = service_port
         self.wanted_changed[listener] = service_port
+
+
+DEFAULT_USER: Unit = ("", "")
+"""Who uses the default certificate: all HTTPS listeners, not one host."""

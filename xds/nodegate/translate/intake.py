@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from nodegate.model.changes import Change, Claimed, Delete, Quarantined, Upsert
-from nodegate.model.objects import EndpointSlice, Ingress, IngressClass, Namespace, Object, Service
+from nodegate.model.objects import EndpointSlice, Ingress, IngressClass, Namespace, Object, Secret, Service
 from nodegate.model.refs import Kind, Ref
 from nodegate.translate.index import Index
 from nodegate.translate.names import ObjectName
+from nodegate.translate.stored_secret import StoredSecret
+from nodegate.translate.upstreams import upstream
 
 
 def take(index: Index, change: Change) -> None:
@@ -40,6 +42,8 @@ def _upsert(index: Index, content: Object) -> None:
             _put_service(index, _name(content.ref), content)
         case EndpointSlice():
             _put_slice(index, _name(content.ref), content)
+        case Secret():
+            _put_secret(index, _name(content.ref), content)
         case Namespace():
             terminating = content.status.phase == "Terminating" or content.metadata.deletion_timestamp is not None
             _put_namespace(index, content.metadata.name, terminating=terminating)
@@ -55,6 +59,8 @@ def _delete(index: Index, ref: Ref) -> None:
             _put_service(index, _name(ref), None)
         case Kind.ENDPOINT_SLICE:
             _put_slice(index, _name(ref), None)
+        case Kind.SECRET:
+            _put_secret(index, _name(ref), None)
         case Kind.NAMESPACE:
             _put_namespace(index, ref.name, terminating=False)
 
@@ -99,16 +105,27 @@ def _put_namespace(index: Index, name: str, *, terminating: bool) -> None:
 
 
 def _put_service(index: Index, name: ObjectName, service: Service | None) -> None:
-    """File a Service. Routes depend on it only by its existence and its ports; clusters on all of it."""
+    """File a Service. Routes depend on it only by what they ask it; clusters and endpoints on all of it."""
     services = index.objects.services
-    before = services.get(name)
-    if service is None:
-        services.pop(name, None)
-    else:
-        services[name] = service
-    if before is None or service is None or before.spec.ports != service.spec.ports:
-        index.dirty.units.update(index.service_users.get(name, ()))
-    clusters = index.clusters_of.get(name, ())
+    before, now = services.pop(name, None), upstream(service) if service else None
+    if now is not None:
+        services[name] = now
+    if before is None or now is None or before.routed_by != now.routed_by:
+        index.dirty.units.update(index.service_users.of(name))
+    clusters = index.clusters_of.of(name)
+    index.dirty.clusters.update(clusters)
+    index.dirty.endpoints.update(clusters)
+
+
+def _put_secret(index: Index, name: ObjectName, secret: Secret | None) -> None:
+    """File a Secret. Its content goes out by SDS; hosts depend on it only by whether it can be served."""
+    secrets = index.objects.secrets
+    before = secrets.pop(name, None)
+    if secret is not None:
+        secrets[name] = StoredSecret(secret, before)
+    index.dirty.secrets.add(name)
+    index.dirty.certificates.update(index.certificate_users.of(name))
+    clusters = index.authority_users.of(name)
     index.dirty.clusters.update(clusters)
     index.dirty.endpoints.update(clusters)
 
@@ -122,10 +139,10 @@ def _put_slice(index: Index, name: ObjectName, endpoint_slice: EndpointSlice | N
         del slices[name[1]]
         if not slices:
             del objects.slices[before]
-        index.dirty.endpoints.update(index.clusters_of.get(before, ()))
+        index.dirty.endpoints.update(index.clusters_of.of(before))
     if endpoint_slice is None or not endpoint_slice.service_name:
         return
     service = (name[0], endpoint_slice.service_name)
     objects.service_of_slice[name] = service
     objects.slices.setdefault(service, {})[name[1]] = endpoint_slice
-    index.dirty.endpoints.update(index.clusters_of.get(service, ()))
+    index.dirty.endpoints.update(index.clusters_of.of(service))

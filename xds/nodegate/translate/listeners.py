@@ -1,57 +1,146 @@
-"""Listeners: a port of their own, transparent where the node allows it, routes by RDS."""
+"""Listeners: an address, and per certificate a filter chain; routes by RDS and certificates by SDS.
+
+Nothing here changes when a route, a certificate's content or an endpoint does, and when hosts with TLS come and go
+only ``filter_chains`` differ, which Envoy takes in place (DESIGN 3.5).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from typing import Any
 
 from envoy.config.core.v3 import socket_option_pb2
 from envoy.config.listener.v3 import listener_pb2
+from envoy.extensions.filters.listener.proxy_protocol.v3 import proxy_protocol_pb2
+from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
+from envoy.extensions.transport_sockets.tls.v3 import common_pb2, tls_pb2
 
 from nodegate.model.refs import Ref
 from nodegate.snapshot.facts import NodeFacts
-from nodegate.snapshot.resource import Faceted, Key, content_hash
-from nodegate.snapshot.type_urls import LISTENER, ROUTE
+from nodegate.snapshot.resource import Entry, Faceted, Resource, content_hash, field_bytes
+from nodegate.snapshot.type_urls import LISTENER, ROUTE, SECRET
 from nodegate.translate.connection_manager import connection_manager
-from nodegate.translate.names import listener_name
+from nodegate.translate.names import Scheme, listener_name
 from nodegate.translate.packing import pack, serialised
+from nodegate.translate.settings import Families, Settings
 
 LISTENER_MARK = 0xB00
 """Firewall mark of the listeners' sockets, so that their answers to redirected clients find the way back."""
 
 _SOL_SOCKET, _SO_MARK = 1, 36  # Linux, include/uapi/asm-generic/socket.h
 _BUFFER_LIMIT = 32 * 1024  # Envoy's "configuring Envoy as an edge proxy"
+_FILTER_CHAINS_FIELD = 3  # Listener.filter_chains
+_ADDRESSES = {Families.IPV4: ("0.0.0.0",), Families.IPV6: ("::",), Families.DUAL: ("0.0.0.0", "::")}  # noqa: S104
 
 
-def listener(base: str, port: int, causes: tuple[Ref, ...]) -> Faceted:
-    """Return the plain HTTP listener ``base@port``.
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """One filter chain of an HTTPS listener. ``secret`` is the name of an SDS resource; no hosts means all others."""
 
-    It depends on one fact: transparent sockets and socket marks take NET_ADMIN, so a node without it gets neither.
+    name: str
+    hosts: tuple[str, ...]
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a listener is: its name without port, its port, and whether clients come to it by a redirect."""
+
+    base: str
+    port: int
+    scheme: Scheme
+    redirected: bool = True
+
+
+def listener(place: Place, settings: Settings, chains: Iterable[Chain], causes: tuple[Ref, ...]) -> Entry:
+    """Return the listener ``base@port``; ``chains`` are those of HTTPS, and are not looked at for plain HTTP.
+
+    A redirected one depends on one fact: transparent sockets and socket marks take NET_ADMIN, so a node without it
+    gets neither.
     """
-    message = listener_pb2.Listener(name=listener_name(base, port), stat_prefix=base)
-    message.address.socket_address.address = "0.0.0.0"  # noqa: S104  # clients' connections arrive by redirect
-    message.address.socket_address.port_value = port
-    message.per_connection_buffer_limit_bytes.value = _BUFFER_LIMIT
-    http = message.filter_chains.add().filters.add(name="envoy.filters.network.http_connection_manager")
-    pack(http.typed_config, connection_manager(base))
-    return _faceted(message, ((ROUTE, base),), causes)
-
-
-def _faceted(message: listener_pb2.Listener, refs: tuple[Key, ...], causes: tuple[Ref, ...]) -> Faceted:
-    opaque = serialised(message)
+    secrets: set[str] = set()
+    if place.scheme is Scheme.HTTPS:
+        chains = list(chains)
+        secrets = {chain.secret for chain in chains}
+        parts = [_secure_chain(chain, place, settings) for chain in chains]
+    else:
+        parts = [_plain_chain(place, settings)]
+    body = b"".join([_head(place, settings), *parts, _tail(place, settings)])
+    refs = ((ROUTE, place.base), *((SECRET, name) for name in sorted(secrets)))
+    name = listener_name(place.base, place.port)
+    if not place.redirected:
+        return Resource(LISTENER, name, body, refs=refs, causes=causes)
 
     def make(transparent: Hashable) -> bytes:
-        return _transparent(opaque) if transparent is True else opaque
+        return body + _TRANSPARENT if transparent is True else body
 
-    version = content_hash(b"transparent by fact", opaque)
-    return Faceted(LISTENER, message.name, version, _is_transparent, make, refs=refs, causes=causes)
+    version = content_hash(body, _TRANSPARENT)
+    return Faceted(LISTENER, name, version, _is_transparent, make, refs=refs, causes=causes)
 
 
 def _is_transparent(facts: NodeFacts) -> bool:
     return facts.transparent
 
 
-def _transparent(opaque: bytes) -> bytes:
-    message = listener_pb2.Listener.FromString(opaque)
+def _head(place: Place, settings: Settings) -> bytes:
+    """Return the fields before ``filter_chains``."""
+    message = listener_pb2.Listener(name=listener_name(place.base, place.port))
+    _bind(message.address, _ADDRESSES[settings.families][0], place.port)
+    return serialised(message)
+
+
+def _tail(place: Place, settings: Settings) -> bytes:
+    """Return the fields after ``filter_chains``."""
+    message = listener_pb2.Listener(stat_prefix=place.base)
+    message.per_connection_buffer_limit_bytes.value = _BUFFER_LIMIT
+    if settings.proxy_protocol:
+        header = message.listener_filters.add(name="envoy.filters.listener.proxy_protocol")
+        pack(header.typed_config, proxy_protocol_pb2.ProxyProtocol())
+    if place.scheme is Scheme.HTTPS:
+        inspector = message.listener_filters.add(name="envoy.filters.listener.tls_inspector")
+        pack(inspector.typed_config, tls_inspector_pb2.TlsInspector())
+    for address in _ADDRESSES[settings.families][1:]:
+        _bind(message.additional_addresses.add().address, address, place.port)
+    return serialised(message)
+
+
+def _bind(address: Any, ip: str, port: int) -> None:
+    address.socket_address.address = ip
+    address.socket_address.port_value = port
+
+
+def _plain_chain(place: Place, settings: Settings) -> bytes:
+    chain = listener_pb2.Listener().filter_chains.add()
+    _add_http(chain, place, settings)
+    return field_bytes(_FILTER_CHAINS_FIELD, serialised(chain))
+
+
+def _secure_chain(chain: Chain, place: Place, settings: Settings) -> bytes:
+    """Return a filter chain as an element of ``filter_chains``. Only TLS connections match it (ingress.md 34)."""
+    message = listener_pb2.Listener().filter_chains.add(name=chain.name)
+    message.filter_chain_match.transport_protocol = "tls"
+    message.filter_chain_match.server_names.extend(chain.hosts)
+    _add_http(message, place, settings)
+    context = tls_pb2.DownstreamTlsContext()
+    context.common_tls_context.alpn_protocols.extend(("h2", "http/1.1"))
+    context.common_tls_context.tls_params.tls_minimum_protocol_version = common_pb2.TlsParameters.TLSv1_2
+    secret = context.common_tls_context.tls_certificate_sds_secret_configs.add(name=chain.secret)
+    secret.sds_config.ads.SetInParent()
+    secret.sds_config.resource_api_version = 2  # V3
+    message.transport_socket.name = "envoy.transport_sockets.tls"
+    pack(message.transport_socket.typed_config, context)
+    return field_bytes(_FILTER_CHAINS_FIELD, serialised(message))
+
+
+def _add_http(chain: Any, place: Place, settings: Settings) -> None:
+    http = chain.filters.add(name="envoy.filters.network.http_connection_manager")
+    pack(http.typed_config, connection_manager(place.base, place.scheme, settings))
+
+
+def _transparent() -> bytes:
+    """Return the fields that make a listener transparent: appended to its bytes, they are part of the message."""
+    message = listener_pb2.Listener()
     message.transparent.value = True
     message.socket_options.add(
         description="mark of ingress listeners",
@@ -61,3 +150,6 @@ def _transparent(opaque: bytes) -> bytes:
         state=socket_option_pb2.SocketOption.STATE_PREBIND,
     )
     return serialised(message)
+
+
+_TRANSPARENT = _transparent()

@@ -6,6 +6,10 @@ from enum import IntEnum
 from typing import NamedTuple
 from urllib.parse import quote
 
+import re2
+
+from nodegate.translate.options import RegexMode
+
 EXACT, PREFIX, IMPLEMENTATION_SPECIFIC = "Exact", "Prefix", "ImplementationSpecific"
 PATH_TYPES = (EXACT, PREFIX, IMPLEMENTATION_SPECIFIC)
 
@@ -37,8 +41,14 @@ class PathMatch(NamedTuple):
         return f"{self.kind.name.lower()} path {self.path}"
 
 
-def path_match(path_type: str, path: str) -> PathMatch:
-    """Return what a valid path matches. ``ImplementationSpecific`` is the same as ``Prefix`` (ingress.md 10)."""
+def path_match(path_type: str, path: str, regex: RegexMode | None = None) -> PathMatch:
+    """Return what a valid path matches.
+
+    ``ImplementationSpecific`` is the same as ``Prefix``, unless the Ingress asks for regular expressions: those
+    compare with the whole path, or with its beginning (ingress.md 10).
+    """
+    if regex is not None and path_type == IMPLEMENTATION_SPECIFIC and path:
+        return PathMatch(Match.REGEX, path if regex is RegexMode.FULL else f"(?:{path}).*")
     path = quote(path or "/", safe=_ASCII)
     if path_type == EXACT:
         return PathMatch(Match.EXACT, path)
@@ -49,11 +59,13 @@ _ASCII = "".join(map(chr, range(0x21, 0x7F)))
 """Left as they are: only other characters are percent-encoded, as clients send them."""
 
 
-def path_fault(path_type: str, path: str) -> str:
+def path_fault(path_type: str, path: str, regex: RegexMode | None = None) -> str:
     """Say why no request can match this path, as a sentence; empty when one can.
 
     The rules are those of the API server's validation, which a manifest in a folder never went through.
     """
+    if regex is not None and path_type == IMPLEMENTATION_SPECIFIC and path:
+        return _regex_fault(path)
     if not path:
         return "" if path_type == IMPLEMENTATION_SPECIFIC else f"The path is empty, which pathType {path_type} forbids."
     if not path.startswith("/"):
@@ -64,3 +76,26 @@ def path_fault(path_type: str, path: str) -> str:
     if dead and not (path_type == IMPLEMENTATION_SPECIFIC and dead == ["//"]):
         return f"The path {path!r} holds {dead[0]!r}, which is normalised away before paths are compared."
     return ""
+
+
+_LONGEST_REGEX = 1024
+_QUIET = re2.Options()
+_QUIET.log_errors = False
+
+
+def _regex_fault(path: str) -> str:
+    """Say why Envoy would refuse this expression; one that it refuses takes all routes of a listener with it."""
+    if not path.startswith("/"):
+        return f"The expression {path!r} does not start with '/'."
+    if len(path) > _LONGEST_REGEX or not path.isascii():
+        return f"The expression is longer than {_LONGEST_REGEX} characters, or not ASCII."
+    try:
+        re2.compile(path, _QUIET)
+    except re2.error as error:
+        return f"{path!r} is no RE2 expression: {_text(error)}."
+    return ""
+
+
+def _text(error: Exception) -> str:
+    said = error.args[0] if error.args else ""
+    return said.decode(errors="replace") if isinstance(said, bytes) else str(said)

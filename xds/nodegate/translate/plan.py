@@ -7,21 +7,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from nodegate.model.objects import HTTPIngressPath, Ingress, IngressBackend, IngressRule
+from nodegate.model.objects import HTTPIngressPath, Ingress, IngressBackend, IngressRule, IngressTLS
 from nodegate.model.problem import Problem, ProblemCode
 from nodegate.model.refs import Ref
 from nodegate.translate import codes
+from nodegate.translate.annotations import ingress_options
+from nodegate.translate.hosts import ANY_HOST, covers, host_fault
 from nodegate.translate.ingress_class import created
 from nodegate.translate.names import ObjectName
+from nodegate.translate.options import RouteOptions
 from nodegate.translate.paths import PATH_TYPES, PathMatch, path_fault, path_match
 
-ANY_HOST = "*"
-
-_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
-_HOST = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*")
-_IPV4 = re.compile(r"[0-9.]+")
-_LONGEST_HOST = 253
-_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +44,18 @@ class PlannedRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedTLS:
+    """Hosts served with one Secret's certificate, or, without a Secret, with the default certificate.
+
+    ``hosts`` may hold ``*``: clients that ask for no host of their own (ingress.md 37).
+    """
+
+    hosts: tuple[str, ...]
+    secret: ObjectName | None
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What one Ingress asks for.
 
@@ -59,12 +68,19 @@ class Plan:
     routes: tuple[PlannedRoute, ...]
     hosts: frozenset[str]
     default: Backend | None
+    tls: tuple[PlannedTLS, ...]
+    options: RouteOptions
     problems: tuple[Problem, ...]
 
     @property
     def name(self) -> ObjectName:
         """Namespace and name of the Ingress."""
         return (self.ref.namespace, self.ref.name)
+
+    def has_tls(self, host: str) -> bool:
+        """Say whether this Ingress declares TLS for a host, by name or by a wildcard over it."""
+        declared = [name for entry in self.tls for name in entry.hosts]
+        return any(name == host or covers(name, host) for name in declared)
 
 
 def plan(ingress: Ingress) -> Plan:
@@ -77,9 +93,12 @@ def plan(ingress: Ingress) -> Plan:
         hosts.add(ANY_HOST)
     if not ingress.spec.rules and default is None:
         planner.report(codes.EMPTY_INGRESS, "spec", "The Ingress has neither rules nor a default backend.")
+    tls = planner.tls(ingress.spec.tls, tuple(sorted(hosts)))
     metadata = ingress.metadata
     age = (created(metadata.creation_timestamp), metadata.namespace, metadata.name)
-    return Plan(ingress.ref, age, tuple(routes), frozenset(hosts), default, tuple(planner.problems))
+    return Plan(
+        ingress.ref, age, tuple(routes), frozenset(hosts), default, tls, planner.options, tuple(planner.problems)
+    )
 
 
 def name_fault(ingress: Ingress) -> str:
@@ -90,21 +109,13 @@ def name_fault(ingress: Ingress) -> str:
     return ""
 
 
-def host_fault(host: str) -> str:
-    """Say why a host of a rule or of ``tls`` cannot be served, as a sentence; empty when it can."""
-    if len(host) > _LONGEST_HOST or not _HOST.fullmatch(host):
-        return f"The host {host!r} is neither a DNS name nor '*.' and a DNS name."
-    if _IPV4.fullmatch(host):
-        return f"The host {host!r} is an IP address."
-    return ""
-
-
 class _Planner:
     """Reads one Ingress and collects its problems on the way."""
 
     def __init__(self, ingress: Ingress) -> None:
         self._ref = ingress.ref
-        self.problems: list[Problem] = []
+        self.options, problems = ingress_options(ingress)
+        self.problems = list(problems)
 
     def report(self, code: ProblemCode, field: str, message: str) -> None:
         self.problems.append(code.found(self._ref, field, message))
@@ -126,7 +137,7 @@ class _Planner:
         for number, path in enumerate(rule.http.paths if rule.http else ()):
             where = f"{field}.http.paths[{number}]"
             if self._accepts(path, where):
-                match = path_match(path.path_type, path.path)
+                match = path_match(path.path_type, path.path, self.options.path_regex)
                 yield PlannedRoute(host, match, self.backend(path.backend, f"{where}.backend"), where)
 
     def _accepts(self, path: HTTPIngressPath, where: str) -> bool:
@@ -134,7 +145,7 @@ class _Planner:
             message = f"The pathType {path.path_type!r} is none of {', '.join(PATH_TYPES)}."
             self.report(codes.INVALID_PATH_TYPE, f"{where}.pathType", message)
             return False
-        if fault := path_fault(path.path_type, path.path):
+        if fault := path_fault(path.path_type, path.path, self.options.path_regex):
             self.report(codes.INVALID_PATH, f"{where}.path", fault)
             return False
         return True
@@ -149,3 +160,20 @@ class _Planner:
             self.report(codes.INVALID_BACKEND, field, "The backend does not name one Service and one port of it.")
             return Backend(None, "", field)
         return Backend((self._ref.namespace, service.name), service.port.name or str(service.port.number), field)
+
+    def tls(self, entries: Iterable[IngressTLS], rule_hosts: tuple[str, ...]) -> tuple[PlannedTLS, ...]:
+        planned = []
+        for number, entry in enumerate(entries):
+            field = f"spec.tls[{number}]"
+            hosts = tuple(self._tls_hosts(entry, field)) if entry.hosts else rule_hosts
+            secret = (self._ref.namespace, entry.secret_name) if entry.secret_name else None
+            if hosts:
+                planned.append(PlannedTLS(tuple(dict.fromkeys(hosts)), secret, field))
+        return tuple(planned)
+
+    def _tls_hosts(self, entry: IngressTLS, field: str) -> Iterator[str]:
+        for number, host in enumerate(entry.hosts):
+            if fault := host_fault(host.lower()):
+                self.report(codes.INVALID_HOST, f"{field}.hosts[{number}]", fault)
+            else:
+                yield host.lower()

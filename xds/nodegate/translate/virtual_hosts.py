@@ -6,41 +6,92 @@ its hosts and not all hosts of a listener.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from envoy.config.route.v3 import route_components_pb2 as components
 from envoy.config.route.v3 import route_pb2
 
-from nodegate.model.objects import Service
 from nodegate.model.problem import Problem
 from nodegate.model.refs import Ref
 from nodegate.snapshot.resource import Resource, field_bytes
 from nodegate.snapshot.type_urls import CLUSTER, ROUTE
 from nodegate.translate import codes
 from nodegate.translate.backends import resolve
-from nodegate.translate.names import ClusterKey, ObjectName, cause
+from nodegate.translate.connection_manager import CHAIN_HEADER, SNI_HEADER
+from nodegate.translate.hosts import ANY_HOST, is_wildcard
+from nodegate.translate.names import ClusterKey, ObjectName, Scheme, cause, service_ref
+from nodegate.translate.options import Affinity, RouteOptions
 from nodegate.translate.packing import serialised
 from nodegate.translate.paths import Match, PathMatch
-from nodegate.translate.plan import ANY_HOST, Backend, Plan, PlannedRoute
-from nodegate.translate.routes import add_route, retry_policy
+from nodegate.translate.plan import Backend, Plan, PlannedRoute
+from nodegate.translate.routes import (
+    ACME,
+    EVERYTHING,
+    Route,
+    above_acme,
+    add_https_redirect,
+    add_misdirected,
+    add_route,
+    retry_policy,
+    serves_acme,
+)
+from nodegate.translate.upstreams import Upstream
 
 _VIRTUAL_HOSTS_FIELD = 2  # RouteConfiguration.virtual_hosts
 _NAME_FIELD = 1  # RouteConfiguration.name
-_EVERYTHING = PathMatch(Match.PREFIX, "/")
 
-FindService = Callable[[ObjectName], Service | None]
+FindService = Callable[[ObjectName], Upstream | None]
 
 
-@dataclass(slots=True)
-class VirtualHost:
-    """One built virtual host: its bytes as an element of a route configuration, and what it depends on."""
+@dataclass(frozen=True, slots=True)
+class HostInput:
+    """Everything that a virtual host is made of.
+
+    ``plans`` name the host and ``fallback`` every host, oldest first: a wildcard's requests that no route of it
+    matches fall through to those (ingress.md 5). ``chains`` are the filter chains its requests may come in by, any
+    if empty. ``default`` answers what no route does. ``https_port`` is the one clients are redirected to.
+    """
+
+    host: str
+    plans: tuple[Plan, ...]
+    fallback: tuple[Plan, ...]
+    schemes: tuple[Scheme, ...]
+    chains: frozenset[str] = frozenset()
+    default: Backend | None = None
+    https_port: int = 443
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """A virtual host of one scheme: its bytes as an element of a route configuration, and the clusters it names."""
 
     entry: bytes
     clusters: frozenset[ClusterKey]
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualHost:
+    """One built virtual host, for each scheme, and what it depends on."""
+
+    elements: Mapping[Scheme, Element]
     services: frozenset[ObjectName]
     causes: frozenset[Ref]
     problems: Mapping[Ref, tuple[Problem, ...]]
+
+    @property
+    def clusters(self) -> frozenset[ClusterKey]:
+        """The clusters that the virtual host names under any scheme."""
+        return frozenset().union(*(element.clusters for element in self.elements.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Resolved:
+    """A route and the clusters it leads to. ``redirects`` says that plain HTTP is answered by a redirect to HTTPS."""
+
+    route: Route
+    keys: frozenset[ClusterKey]
+    redirects: bool
 
 
 @dataclass(slots=True)
@@ -48,50 +99,79 @@ class _Build:
     """A virtual host while it is built."""
 
     find_service: FindService
-    message: components.VirtualHost
-    clusters: set[ClusterKey] = field(default_factory=set)
+    resolved: list[_Resolved] = field(default_factory=list)
     services: set[ObjectName] = field(default_factory=set)
     causes: set[Ref] = field(default_factory=set)
     problems: dict[Ref, list[Problem]] = field(default_factory=dict)
 
-    def add(self, plan: Plan, where: str, match: PathMatch, backend: Backend) -> None:
-        service = None
-        if backend.service is not None:
-            self.services.add(backend.service)
-            service = self.find_service(backend.service)
-        cluster, problem = resolve(backend, service, plan.ref)
-        if cluster is not None:
-            self.clusters.add(cluster)
-        if problem is not None:
-            self.report(problem)
+    def add(self, plan: Plan, host: str, where: str, match: PathMatch, backend: Backend) -> None:
+        """Add a route of an Ingress. ``host`` is the one it says, which may be less than the virtual host's."""
+        keys, weights, affinity = self._targets(plan, backend)
+        options, name = plan.options, cause(plan.ref, where)
+        route = Route(name, match, weights, options, affinity, host if is_wildcard(host) else "")
+        redirects = options.ssl_redirect and options.redirect_to is None and plan.has_tls(host)
         self.causes.add(plan.ref)
-        add_route(self.message.routes, cause(plan.ref, where), match, cluster.name if cluster else None)
+        self.resolved.append(_Resolved(route, keys, redirects and not serves_acme(match)))
+
+    def add_default(self, backend: Backend) -> None:
+        """Add the backend of all requests that nothing else serves."""
+        if backend.service is not None:
+            key, affinity = self._resolve(backend.service, backend.port, service_ref(backend.service), backend.field)
+            route = Route(backend.field, EVERYTHING, ((key.name, 1),), RouteOptions(), affinity)
+            self.resolved.append(_Resolved(route, frozenset((key,)), redirects=False))
 
     def report(self, problem: Problem) -> None:
         self.problems.setdefault(problem.ref, []).append(problem)
 
-    def finish(self) -> VirtualHost:
-        return VirtualHost(
-            field_bytes(_VIRTUAL_HOSTS_FIELD, serialised(self.message)),
-            frozenset(self.clusters),
-            frozenset(self.services),
-            frozenset(self.causes),
-            {ref: tuple(sorted(problems)) for ref, problems in self.problems.items()},
-        )
+    def _targets(
+        self, plan: Plan, backend: Backend
+    ) -> tuple[frozenset[ClusterKey], tuple[tuple[str, int], ...], Affinity | None]:
+        if backend.service is None or plan.options.redirect_to is not None:
+            return frozenset(), (), None
+        namespace, name = backend.service
+        weights, keys, affinities = {}, set(), []
+        for service, weight in plan.options.splits.get(name, ((name, 1),)):
+            where = f"{backend.field}.service" if service == name else "metadata.annotations[nodegate.dev/canary]"
+            key, affinity = self._resolve((namespace, service), backend.port, plan.ref, where)
+            keys.add(key)
+            weights[key.name] = weight
+            affinities.append(affinity)
+        return frozenset(keys), tuple(weights.items()), affinities[0]
+
+    def _resolve(self, service: ObjectName, port: str, ref: Ref, where: str) -> tuple[ClusterKey, Affinity | None]:
+        self.services.add(service)
+        upstream = self.find_service(service)
+        key, problem = resolve(service, port, upstream, ref, where)
+        if problem is not None:
+            self.report(problem)
+        return key, upstream.affinity if upstream else None
 
 
-def build(host: str, plans: Iterable[Plan], find_service: FindService) -> VirtualHost:
-    """Return the virtual host of ``host`` for these Ingresses, whose order does not matter."""
-    oldest_first = sorted(plans, key=lambda plan: plan.age)
-    build = _Build(find_service, components.VirtualHost(name=host, domains=[host]))
-    build.message.retry_policy.CopyFrom(_RETRY_POLICY)
-    for plan, route in _winners(host, oldest_first, build):
-        build.add(plan, route.field, route.match, route.backend)
-    default = _default_backend(host, oldest_first)
-    if default is not None:
-        plan, backend = default
-        build.add(plan, backend.field, _EVERYTHING, backend)
-    return build.finish()
+def build(given: HostInput, find_service: FindService) -> VirtualHost:
+    """Return a virtual host for each scheme."""
+    build = _Build(find_service)
+    _add_ingresses(build, given.host, given.plans)
+    _add_ingresses(build, ANY_HOST, given.fallback)
+    if given.default is not None:
+        build.add_default(given.default)
+    elements = {scheme: _element(given, scheme, build.resolved) for scheme in given.schemes}
+    problems = {ref: tuple(sorted(set(found))) for ref, found in build.problems.items()}
+    return VirtualHost(elements, frozenset(build.services), frozenset(build.causes), problems)
+
+
+def _add_ingresses(build: _Build, host: str, plans: Iterable[Plan]) -> None:
+    """Add what Ingresses, oldest first, say of a host, then the oldest default backend among them (ingress.md 6)."""
+    plans = list(plans)
+    for plan, route in _winners(host, plans, build):
+        build.add(plan, host, route.field, route.match, route.backend)
+    defaults = [(plan, plan.default) for plan in plans if plan.default is not None]
+    if defaults:
+        plan, backend = defaults[0]
+        build.add(plan, host, backend.field, EVERYTHING, backend)
+    if host == ANY_HOST:
+        for loser, _ in defaults[1:]:
+            message = f"Requests for hosts that no Ingress names go to the default backend of the older {plan.ref}."
+            build.report(codes.DEFAULT_BACKEND_CONFLICT.found(loser.ref, "spec.defaultBackend", message))
 
 
 def _winners(host: str, plans: Iterable[Plan], build: _Build) -> list[tuple[Plan, PlannedRoute]]:
@@ -113,25 +193,58 @@ def _conflict(plan: Plan, route: PlannedRoute, winner: Plan, winning: PlannedRou
     return codes.PATH_CONFLICT.found(plan.ref, route.field, f"The {route.match} of {host} is already served by {by}.")
 
 
-def _default_backend(host: str, plans: Iterable[Plan]) -> tuple[Plan, Backend] | None:
-    """Return the oldest default backend among the Ingresses that name the host (ingress.md 6)."""
-    for plan in plans:
-        if plan.default is not None and (host == ANY_HOST or host in plan.hosts):
-            return plan, plan.default
-    return None
+def _element(given: HostInput, scheme: Scheme, resolved: Iterable[_Resolved]) -> Element:
+    message = components.VirtualHost(name=given.host, domains=[given.host])
+    if scheme is Scheme.HTTPS and given.chains:
+        add_misdirected(message.routes, given.chains)
+    clusters: set[ClusterKey] = set()
+    for item in _of_scheme(resolved, scheme):
+        if item.redirects:
+            add_https_redirect(message.routes, item.route, given.https_port)
+            continue
+        add_route(message.routes, item.route)
+        clusters |= item.keys
+    message.retry_policy.CopyFrom(_RETRY_POLICY)
+    return Element(field_bytes(_VIRTUAL_HOSTS_FIELD, serialised(message)), frozenset(clusters))
 
 
-def route_configuration(name: str, hosts: Mapping[str, VirtualHost]) -> Resource:
+def _of_scheme(resolved: Iterable[_Resolved], scheme: Scheme) -> Iterator[_Resolved]:
+    """Yield the routes as they are served under a scheme; only plain HTTP may differ from what Ingresses say."""
+    for item in resolved:
+        if scheme is Scheme.HTTPS:
+            yield replace(item, redirects=False)
+        elif item.route.options.allow_http:
+            if item.redirects and above_acme(item.route.match):
+                exempt = replace(item.route, match=PathMatch(Match.PREFIX, ACME))
+                yield _Resolved(exempt, item.keys, redirects=False)
+            yield item
+
+
+def route_configuration(name: str, scheme: Scheme, hosts: Mapping[str, VirtualHost]) -> Resource:
     """Return a listener's route configuration from its virtual hosts."""
     ordered = [hosts[host] for host in sorted(hosts)]
-    body = [field_bytes(_NAME_FIELD, name.encode()), *(host.entry for host in ordered), _ROUTE_CONFIGURATION_END]
-    clusters = sorted(frozenset().union(*(host.clusters for host in ordered)))
+    elements = [host.elements[scheme] for host in ordered]
+    body = b"".join(
+        (
+            field_bytes(_NAME_FIELD, name.encode()),
+            *(element.entry for element in elements),
+            _END[scheme],
+        )
+    )
+    clusters = sorted(frozenset().union(*(element.clusters for element in elements)))
     causes = sorted(frozenset().union(*(host.causes for host in ordered)))
     refs = tuple((CLUSTER, cluster.name) for cluster in clusters)
-    return Resource(ROUTE, name, b"".join(body), refs=refs, causes=tuple(causes))
+    return Resource(ROUTE, name, body, refs=refs, causes=tuple(causes))
 
 
 _RETRY_POLICY = retry_policy()
-# Hosts of an Ingress have no port, but `Host: h:8080` names the same host (ingress.md 2). Its field number is above
+# Hosts of an Ingress have no port, but `Host: h:8080` names the same host (ingress.md 2). All field numbers are above
 # that of virtual_hosts, so the concatenation is what serialising the whole message gives.
-_ROUTE_CONFIGURATION_END = serialised(route_pb2.RouteConfiguration(ignore_port_in_host_matching=True))
+_END = {
+    Scheme.HTTP: serialised(route_pb2.RouteConfiguration(ignore_port_in_host_matching=True)),
+    Scheme.HTTPS: serialised(
+        route_pb2.RouteConfiguration(
+            ignore_port_in_host_matching=True, request_headers_to_remove=[CHAIN_HEADER, SNI_HEADER]
+        )
+    ),
+}
