@@ -183,6 +183,12 @@ def test_a_syntax_error_names_line_and_column() -> None:
     assert "column 2" in found.message
 
 
+def test_a_syntax_error_at_the_end_is_on_the_last_line_and_names_where_it_began() -> None:
+    found = failure("a: 1\nb: [1,\n  2\n")
+    assert found.line == 3
+    assert "began on line 2" in found.message
+
+
 def test_a_tab_in_the_indentation_is_called_by_its_name() -> None:
     found = failure("a:\n\tb: 1\n")
     assert found.line == 2

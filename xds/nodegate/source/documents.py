@@ -90,10 +90,12 @@ def _syntax_failure(text: str, error: yaml.YAMLError) -> Failure:
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         return Failure(codes.INVALID_SYNTAX, "This is not valid YAML.", 1)
     mark = error.problem_mark
-    context = f" {error.context}" if error.context else ""
+    line = min(mark.line, max(0, len(text.splitlines()) - 1))  # libyaml says one more at the end of the text
+    begun = f" that began on line {error.context_mark.line + 1}" if error.context and error.context_mark else ""
+    context = f" {error.context}{begun}" if error.context else ""
     hint = _tab_hint(text, mark.line)
     message = f"This is not valid YAML at column {mark.column + 1}: {error.problem}{context}.{hint}"
-    return Failure(codes.INVALID_SYNTAX, message, mark.line + 1)
+    return Failure(codes.INVALID_SYNTAX, message, line + 1)
 
 
 def _tab_hint(text: str, line: int) -> str:

@@ -50,6 +50,8 @@ class FolderReader:
     the same one (as git does with its index). A change that takes objects away is believed when it is seen twice,
     ``DELETE_GRACE`` apart: many programs save by emptying or removing a file before they write it anew, and between
     the two nothing must be lost. The whole change waits, so that a batch stays one, at most ``LONGEST_HOLD``.
+
+    ``clock`` gives seconds, ``file_clock`` nanoseconds of the clock files are stamped by.
     """
 
     def __init__(
@@ -57,13 +59,13 @@ class FolderReader:
         folder: Path,
         state: FolderState | None = None,
         clock: Callable[[], float] = time.monotonic,
-        delete_grace: float = DELETE_GRACE,
+        file_clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.state = replace(state or FolderState(), folder=str(folder))
         self.missing: Problem | None = None
         self._folder = folder
         self._clock = clock
-        self._grace = delete_grace
+        self._file_clock = file_clock
         self._stamps: dict[str, Stamp] = {}
         self._pending: dict[str, Content] = {}
         self._missed_since: dict[Ref, float] = {}
@@ -98,7 +100,7 @@ class FolderReader:
     def _read(self, path: str) -> None:
         stamp, self._pending[path] = read_file(self._folder / path)
         self._stamps.pop(path, None)
-        if stamp is not None and time.time_ns() - stamp.changed_ns > _RACY:
+        if stamp is not None and self._file_clock() - stamp.changed_ns > _RACY:
             self._stamps[path] = stamp
 
     def _settle(self) -> float | None:
@@ -117,7 +119,7 @@ class FolderReader:
         if not missed:
             return 0.0
         since = self._missed_since.values()
-        return min(max(since) + self._grace, min(since) + LONGEST_HOLD) - now
+        return min(max(since) + DELETE_GRACE, min(since) + LONGEST_HOLD) - now
 
     def _missing(self, error: OSError) -> Problem:
         message = f"The folder of manifests {self._folder} cannot be read: {error.strerror or error}."
