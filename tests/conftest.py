@@ -7,6 +7,7 @@ there means that every test ran. An expected failure counts as a skip.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
 
@@ -67,6 +68,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep a ledger of skips, once per run: xdist's workers report to the controller."""
+    """Keep a ledger of skips, once per run: xdist's workers report to the controller.
+
+    And make no event loop by accident: looptime asks for the current one before tests without any, which on Python 3.11
+    makes one that nobody closes, and some later test would fail for it. Said once, there is none unless somebody
+    makes it.
+    """
+    asyncio.set_event_loop(None)
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(SkipLedger(forbidden=config.getoption("no_skips")), "nodegate-skips")

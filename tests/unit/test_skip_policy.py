@@ -44,7 +44,7 @@ def test_ci_forbids_skips_by_itself(pytester: pytest.Pytester, monkeypatch: pyte
 def test_a_skip_in_a_worker_fails_the_run(pytester: pytest.Pytester) -> None:
     """With xdist the controller learns of every skip."""
     _make_one_that_skips(pytester)
-    assert pytester.runpytest_inprocess(*PLAIN, "--no-skips", "-n1").ret == pytest.ExitCode.TESTS_FAILED
+    assert pytester.runpytest_subprocess(*PLAIN, "--no-skips", "-n1").ret == pytest.ExitCode.TESTS_FAILED
 
 
 def test_every_way_of_not_running_counts_and_is_named(pytester: pytest.Pytester) -> None:
