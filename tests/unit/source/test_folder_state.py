@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -67,7 +69,7 @@ def test_a_file_that_does_not_parse_keeps_all_its_objects() -> None:
     before = state(a=service("shop") + "---\n" + service("cart"))
     found = after(before, a=BROKEN)
     assert found.objects == before.objects
-    assert codes_of(found) == [("InvalidSyntax", "manifests/a.yaml:2")]
+    assert codes_of(found) == [("InvalidSyntax", "manifests/a.yaml:1")]
     assert "last good version of the file stays in use" in messages(found.problems)
 
 
@@ -145,7 +147,7 @@ def test_a_broken_file_may_be_renamed() -> None:
     before = after(state(a=service("shop")), a=BROKEN)
     found = after(before, a=None, b=BROKEN)
     assert changes_between(before, found) == ()
-    assert codes_of(found) == [("InvalidSyntax", "manifests/b.yaml:2")]
+    assert codes_of(found) == [("InvalidSyntax", "manifests/b.yaml:1")]
 
 
 def test_an_object_may_be_moved_to_another_file_and_broken_at_the_same_time() -> None:
@@ -213,6 +215,19 @@ def test_a_file_that_did_not_change_is_not_read_again() -> None:
     before = state(a=service("shop"), b=SEED)
     found = after(before, a=service("shop", 81), b=SEED)
     assert found.files["b.yaml"] is before.files["b.yaml"]
+
+
+def test_the_first_reading_costs_work_in_the_number_of_files_only() -> None:
+    """Twice the files must not take four times as long."""
+
+    def seconds(count: int) -> float:
+        contents: dict[str, Content] = {f"{number}.yaml": service(f"s{number}").encode() for number in range(count)}
+        started = time.process_time()
+        FolderState().apply(contents)
+        return time.process_time() - started
+
+    seconds(50)  # what is made once is made
+    assert min(seconds(400) for _ in range(2)) < 3 * max(seconds(200) for _ in range(2))
 
 
 # --- After any history -------------------------------------------------------------------------------------------

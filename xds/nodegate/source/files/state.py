@@ -66,9 +66,10 @@ class FolderState:
         to another file while it is broken.
         """
         files = {path: file for path, file in self.files.items() if contents.get(path, b"") is not None}
+        gone = {file.digest: file for path, file in self.files.items() if path not in files}
         for path, content in contents.items():
             if content is not None:
-                files[path] = self._read(path, content, contents)
+                files[path] = self._read(path, content, gone)
         if files.keys() == self.files.keys() and all(
             files[path] is self.files[path] for path in contents if path in files
         ):
@@ -80,11 +81,13 @@ class FolderState:
         files = {path: ManifestFile(b"", Manifest(failed=True), objects) for path, objects in kept.items()}
         return self._merged(dict(sorted(files.items())))
 
-    def _read(self, path: str, content: bytes | Unreadable, contents: Mapping[str, Content]) -> ManifestFile:
+    def _read(self, path: str, content: bytes | Unreadable, gone: Mapping[bytes, ManifestFile]) -> ManifestFile:
+        """Read a file that is there; one of the same content that goes away in the same moment was renamed to it."""
         digest = _digest(content)
-        before = self.files.get(path) or self._renamed(digest, contents)
-        if before is not None and path in self.files and before.digest == digest:
+        before = self.files.get(path)
+        if before is not None and before.digest == digest:
             return before
+        before = before or gone.get(digest)
         manifest = read_manifest(path, content, self._shown(path))
         return ManifestFile(digest, manifest, self._kept(manifest, before.objects if before else {}))
 
@@ -93,11 +96,6 @@ class FolderState:
             return {ref: known for ref, known in before.items() if ref not in manifest.objects}
         good = {ref: before.get(ref) or self.objects.get(ref) for ref in sorted(manifest.broken)}
         return {ref: known for ref, known in good.items() if known is not None}
-
-    def _renamed(self, digest: bytes, contents: Mapping[str, Content]) -> ManifestFile | None:
-        """Return the file of the same content that goes away in the same moment."""
-        gone = (self.files[path] for path, content in contents.items() if content is None and path in self.files)
-        return next((file for file in gone if file.digest == digest), None)
 
     def _shown(self, path: str) -> str:
         return f"{self.folder.rstrip('/')}/{path}" if self.folder else path
@@ -126,8 +124,13 @@ class FolderState:
 
 def changes_between(old: FolderState, new: FolderState) -> tuple[ObjectChange, ...]:
     """Return what turns the objects of ``old`` into those of ``new``: upserts first, then deletes, each sorted."""
-    upserts = [Upsert(new.objects[ref]) for ref in sorted(new.objects) if old.objects.get(ref) != new.objects[ref]]
-    return (*upserts, *(Delete(ref) for ref in sorted(old.objects) if ref not in new.objects))
+    changed = [ref for ref, found in new.objects.items() if not _same(old.objects.get(ref), found)]
+    gone = old.objects.keys() - new.objects.keys()
+    return (*(Upsert(new.objects[ref]) for ref in sorted(changed)), *(Delete(ref) for ref in sorted(gone)))
+
+
+def _same(old: Object | None, new: Object) -> bool:
+    return old is new or old == new  # objects of files that did not change are the very same
 
 
 def _digest(content: bytes | Unreadable) -> bytes:
