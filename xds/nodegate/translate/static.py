@@ -51,7 +51,17 @@ def _with_endpoints(cluster: Any, messages: Messages) -> Any:
         cluster.load_assignment.cluster_name = cluster.name
         if assignment is not None:
             cluster.load_assignment.CopyFrom(assignment)
+    _localise_authority(cluster)
     return cluster
+
+
+def _localise_authority(cluster: Any) -> None:
+    context = tls_pb2.UpstreamTlsContext()
+    if cluster.transport_socket.typed_config.Unpack(context):
+        validation = context.common_tls_context.combined_validation_context
+        if validation.HasField("validation_context_sds_secret_config"):
+            validation.validation_context_sds_secret_config.ClearField("sds_config")
+        pack(cluster.transport_socket.typed_config, context)
 
 
 def _with_routes(listener: Any, messages: Messages) -> Any:
