@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+
 import pytest
 
 from tests.e2e.rig.manifests import CONTROLLER, ingress, ingress_class, service
@@ -104,3 +106,29 @@ def test_the_controller_of_the_class_decides_and_not_its_name(site: Site, class_
         assert list(site.envoy.listeners()) == [
             f"{site.namespace}/ours/http@{site.envoy.port_of(site.listener('ours'))}"
         ]
+
+
+def test_the_debug_page_shows_the_proxy_with_what_it_acknowledged(shop: Site) -> None:
+    """One proxy, every type in sync, nothing rejected, and in the variant it asked for."""
+
+    def look() -> bool:
+        (proxy,) = shop.server.debug("proxies")["proxies"]
+        assert proxy["node_id"] == "node-1"
+        assert proxy["variant"] == shop.variant
+        assert {"cluster", "endpoint", "listener", "route"} <= {of_type["type"] for of_type in proxy["types"]}
+        assert all(of_type["synced"] and not of_type["rejected"] for of_type in proxy["types"])
+        return True
+
+    shop.envoy.wait_until(look, what="a proxy in sync on the debug page")
+
+
+def test_the_control_plane_can_be_reached_over_a_unix_socket(site: Site) -> None:
+    """``--xds-address unix:PATH`` works from end to end."""
+    with tempfile.TemporaryDirectory(prefix="ng-") as folder:  # a socket's path may have 108 bytes at most
+        site.server.xds_address = f"unix:{folder}/xds.sock"
+        site.manifests.put(*site.service("blue", "blue"), site.ingress({"/": "blue"}))
+        site.start()
+        site.answers("blue", within=15)
+        site.manifests.put(site.endpoints("blue", "red"))
+        site.answers("red")
+        site.stop()

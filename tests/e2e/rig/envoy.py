@@ -8,7 +8,7 @@ from typing import Any
 
 from nodegate.bootstrap import BootstrapSettings, bootstrap
 from nodegate.demo.envoy_process import envoy_command
-from nodegate.settings import parse_tcp
+from nodegate.settings import parse_address, parse_tcp
 from tests.e2e.rig.addresses import free_port
 from tests.e2e.rig.fetching import fetch
 from tests.e2e.rig.processes import Child
@@ -101,7 +101,7 @@ class Envoy:
 def make_bootstrap(xds_address: str, variant: str, admin: str, node: str) -> dict[str, Any]:
     """Return what ``nodegate bootstrap`` prints for these."""
     settings = BootstrapSettings(
-        xds_address=parse_tcp(xds_address, "xds"),
+        xds_address=parse_address(xds_address, "xds"),
         node_name=node,
         admin_address=parse_tcp(admin, "admin"),
         sotw=variant == "sotw",
