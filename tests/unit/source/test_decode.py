@@ -362,6 +362,16 @@ def test_string_data_of_a_wrong_type_is_named_where_it_is_written() -> None:
     assert faults(TLS_SECRET + "stringData: 5\n") == [("InvalidType", "stringData")]
 
 
+def test_kubectls_copy_of_the_object_is_left_out() -> None:
+    """`kubectl apply` keeps what it was given in an annotation: of a Secret, that is the private key once more."""
+    annotations = "annotations: {a: b, kubectl.kubernetes.io/last-applied-configuration: key}"
+    assert only(TLS_SECRET.replace("name: shop-tls", f"name: shop-tls, {annotations}")).metadata.annotations == {
+        "a": "b"
+    }
+    raw = b'{"metadata":{"name":"s","annotations":{"kubectl.kubernetes.io/last-applied-configuration":"key"}}}'
+    assert decode_json(raw, Secret).metadata.annotations == {}
+
+
 # --- The API's JSON ----------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from nodegate.errors import SourceError
 from nodegate.model.objects import Service
 from nodegate.model.refs import Kind, Ref
 from nodegate.source import read_folder
-from nodegate.source.files.reader import DELETE_GRACE, LONGEST_HOLD, FolderReader
+from nodegate.source.files.reader import DELETE_GRACE, LONGEST_HOLD, SETTLED, FolderReader
 from nodegate.source.files.scan import LARGEST_FILE, scan
 from tests.unit.source.manifests import SEED, service
 
@@ -42,8 +42,13 @@ def clock() -> Clock:
 
 @pytest.fixture
 def reader(tmp_path: Path, clock: Clock) -> FolderReader:
-    """Return a reader of the test's own folder."""
-    return FolderReader(tmp_path, clock=clock)
+    """Return a reader of the test's own folder, to whom every file has been quiet for a second."""
+    return FolderReader(tmp_path, clock=clock, file_clock=later(1))
+
+
+def later(seconds: float) -> Callable[[], int]:
+    """Return the clock of the files, as it will be in some seconds."""
+    return lambda: time.time_ns() + int(seconds * 1e9)
 
 
 def names(reader: FolderReader) -> list[str]:
@@ -165,6 +170,27 @@ def test_links_to_folders_are_followed_and_circles_end(tmp_path: Path) -> None:
     assert list(scan(tmp_path).files) == ["in/a.yaml"]
 
 
+def test_the_state_folder_may_be_inside(tmp_path: Path) -> None:
+    """What nodegate writes there is JSON, and must not be taken for manifests."""
+    state_dir = tmp_path / "state"
+    state_dir.mkdir()
+    (state_dir / "ports.json").write_text("{}")
+    (tmp_path / "a.yaml").write_text(service("shop"))
+    assert list(scan(tmp_path, (state_dir, tmp_path / "not-there-yet")).files) == ["a.yaml"]
+
+
+def test_names_that_nothing_could_show_are_problems(tmp_path: Path, reader: FolderReader) -> None:
+    """Names of files are bytes; a log line and JSON are UTF-8 text."""
+    for name in (b"a\xff.yaml", b"b\n.yaml", b"c\xff/d.yaml"):
+        path = os.path.join(os.fsencode(tmp_path), name)  # noqa: PTH118  # pathlib takes no bytes
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120  # same
+        Path(os.fsdecode(path)).touch()
+    reader.look()
+    assert [problem.location for problem in reader.problems] == [
+        f"{tmp_path}/{name}" for name in ("a?.yaml", "b?.yaml", "c?")
+    ]
+
+
 def test_one_file_under_two_names_is_read_under_the_first(tmp_path: Path, reader: FolderReader) -> None:
     (tmp_path / "b.yaml").write_text(service("shop"))
     (tmp_path / "a.yaml").symlink_to("b.yaml")
@@ -180,7 +206,7 @@ def test_one_file_under_two_names_is_read_under_the_first(tmp_path: Path, reader
 def test_a_file_without_permission_keeps_its_objects_and_is_a_problem(shared: Path) -> None:
     (shared / "a.yaml").write_text(service("shop"))
     (shared / "b.yaml").write_text(SEED)
-    reader = FolderReader(shared)
+    reader = FolderReader(shared, file_clock=later(1))
     reader.look()
     (shared / "a.yaml").chmod(0)
     with as_somebody_else():
@@ -195,7 +221,7 @@ def test_a_file_without_permission_keeps_its_objects_and_is_a_problem(shared: Pa
 def test_a_folder_without_permission_keeps_its_objects_and_is_a_problem(shared: Path) -> None:
     (shared / "in").mkdir()
     (shared / "in" / "a.yaml").write_text(service("shop"))
-    reader = FolderReader(shared)
+    reader = FolderReader(shared, file_clock=later(1))
     reader.look()
     (shared / "in").chmod(0)
     with as_somebody_else():
@@ -238,7 +264,7 @@ def test_a_missing_folder_keeps_everything_and_is_a_problem(tmp_path: Path) -> N
     folder = tmp_path / "manifests"
     folder.mkdir()
     (folder / "a.yaml").write_text(service("shop"))
-    reader = FolderReader(folder)
+    reader = FolderReader(folder, file_clock=later(1))
     reader.look()
     folder.rename(tmp_path / "elsewhere")
     reader.look()
@@ -268,8 +294,9 @@ def test_reading_a_folder_once_returns_objects_and_problems(tmp_path: Path) -> N
 # --- Reading again -----------------------------------------------------------------------------------------------
 
 
-def test_a_file_that_was_quiet_when_it_was_read_is_read_again_when_its_stamp_changes(tmp_path: Path) -> None:
-    reader = FolderReader(tmp_path, file_clock=lambda: time.time_ns() + 10**9)
+def test_a_file_that_was_quiet_when_it_was_read_is_read_again_when_its_stamp_changes(
+    tmp_path: Path, reader: FolderReader
+) -> None:
     (tmp_path / "a.yaml").write_text(service("shop", 80))
     reader.look()
     assert list(reader._stamps) == ["a.yaml"]
@@ -278,8 +305,9 @@ def test_a_file_that_was_quiet_when_it_was_read_is_read_again_when_its_stamp_cha
     assert _port(reader) == 8080
 
 
-def test_a_file_that_was_just_written_is_read_again_in_any_case(tmp_path: Path, reader: FolderReader) -> None:
+def test_a_file_that_was_just_written_is_read_again_in_any_case(tmp_path: Path) -> None:
     """Two writes within one tick of the kernel's clock leave the same stamp (git's "racily clean")."""
+    reader = FolderReader(tmp_path, file_clock=later(SETTLED))
     (tmp_path / "a.yaml").write_text(service("shop", 80))
     reader.look()
     assert reader._stamps == {}
@@ -288,6 +316,35 @@ def test_a_file_that_was_just_written_is_read_again_in_any_case(tmp_path: Path, 
     os.utime(tmp_path / "a.yaml", ns=(status.st_atime_ns, status.st_mtime_ns))
     reader.look()
     assert _port(reader) == 81
+
+
+def test_a_file_that_is_being_written_is_not_looked_at_yet(tmp_path: Path, clock: Clock) -> None:
+    """Half an Ingress may be a valid one, with fewer paths."""
+    now = [0]
+    reader = FolderReader(tmp_path, clock=clock, file_clock=lambda: now[0])
+    (tmp_path / "a.yaml").write_text(service("shop", 80))
+    reader.look()
+    (tmp_path / "a.yaml").write_text(service("shop", 81))
+    now[0] = (tmp_path / "a.yaml").stat().st_ctime_ns
+    assert reader.look() == SETTLED
+    assert _port(reader) == 80
+    now[0] += int(SETTLED * 1e9)
+    assert reader.look() is None
+    assert _port(reader) == 81
+
+
+def test_a_file_that_is_written_all_the_time_is_looked_at_after_a_while(tmp_path: Path, clock: Clock) -> None:
+    now = [0]
+    reader = FolderReader(tmp_path, clock=clock, file_clock=lambda: now[0])
+    reader.look()
+    (tmp_path / "a.yaml").write_text(service("shop", 80))
+    now[0] = (tmp_path / "a.yaml").stat().st_ctime_ns
+    looks = 0
+    while reader.look() is not None:
+        clock.now += SETTLED
+        looks += 1
+    assert looks == pytest.approx(LONGEST_HOLD / SETTLED, abs=2)
+    assert names(reader) == ["shop"]
 
 
 def _port(reader: FolderReader) -> int:

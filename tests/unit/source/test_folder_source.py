@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import random
+import resource
 import shutil
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,8 @@ from nodegate.errors import SourceError
 from nodegate.model.changes import Batch, Delete, Upsert
 from nodegate.model.objects import Object, Service
 from nodegate.model.refs import Ref
-from nodegate.source import FolderSource, Source
+from nodegate.source import FolderSource, Source, read_folder
+from nodegate.source.files.watch import FolderWatch
 from tests.unit.source.manifests import SEED, TLS_SECRET, service
 from tests.unit.source.test_folder_reader import mount_configmap
 
@@ -178,9 +182,9 @@ async def test_a_folder_that_goes_and_comes_back_loses_nothing(folder: Path) -> 
         assert follower.ports == {"shop": 80}
         shutil.copytree(folder.parent / "elsewhere", folder)
         (folder / "a.yaml").write_text(service("shop", 81))
-        while (batch := await follower.next()).problems:
-            pass
-        assert follower.ports == {"shop": 81}
+        while follower.ports != {"shop": 81}:
+            await follower.next()
+        assert follower.batches[-1].problems == ()
         (folder / "a.yaml").write_text(service("shop", 82))
         await follower.next()
         assert follower.ports == {"shop": 82}
@@ -209,6 +213,90 @@ async def test_a_change_behind_a_link_to_elsewhere_is_seen_by_looking(folder: Pa
         (folder.parent / "real").write_text(service("cart", 81))
         await follower.next()
         assert follower.ports == {"shop": 80, "cart": 81}
+
+
+async def test_a_folder_named_from_here_is_followed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel reports full paths, whatever way the folder was named."""
+    monkeypatch.chdir(folder.parent)
+    async with following(Path(folder.name)) as follower:
+        shutil.rmtree(folder)
+        folder.mkdir()
+        (folder / "a.yaml").write_text(service("shop", 81))
+        while follower.ports != {"shop": 81}:
+            await follower.next()
+
+
+def link(name: Path, to: str) -> None:
+    """Make a link, or let an existing one lead elsewhere in one step."""
+    name.with_suffix(".new").symlink_to(to)
+    name.with_suffix(".new").replace(name)
+
+
+async def test_a_folder_that_is_a_link_is_followed_when_the_link_switches(folder: Path) -> None:
+    current = folder.parent / "current"
+    following_one = shutil.copytree(folder, folder.parent / "next")
+    link(current, to=folder.name)
+    async with following(current) as follower:
+        (following_one / "a.yaml").write_text(service("shop", 81))
+        link(current, to="next")
+        await follower.next()
+        assert follower.ports == {"shop": 81}
+
+
+@contextmanager
+def no_more_files() -> Iterator[None]:
+    """Forbid this process to open anything more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_a_folder_the_kernel_cannot_watch_is_looked_at(folder: Path) -> None:
+    """Limits on inotify are low in many clusters; following gets slower there, and a log line says so."""
+    with captured_logs() as logs, closing(FolderWatch(folder)) as watch:
+        with no_more_files():
+            await watch.start()
+        async with asyncio.timeout(PATIENCE):
+            await watch.wait(60)
+    assert "max_user_watches" in str(logs)
+
+
+async def test_any_edits_end_in_what_is_in_the_folder(folder: Path) -> None:
+    """Whatever was edited in whatever way and haste, in the end everybody has what the files say."""
+    edits = random.Random(3)  # a history that can be repeated
+    async with following(folder) as follower:
+        for number in range(150):
+            edit(folder, edits)
+            if number % 10 == 0:
+                await asyncio.sleep(0)
+        (folder / "end.yaml").write_text(service("end"))
+        while "end" not in follower.ports:
+            await follower.next()
+        while tuple(follower.objects[ref] for ref in sorted(follower.objects)) != read_folder(folder).objects:
+            await follower.next()
+
+
+def edit(folder: Path, edits: random.Random) -> None:
+    """Do something to one of a few files."""
+    one, other = (folder / f"{edits.choice('abcd')}.yaml" for _ in range(2))
+    match edits.randrange(6):
+        case 0 | 1:
+            one.write_text(service(f"s{edits.randrange(4)}", edits.randrange(80, 90)))
+        case 2:
+            one.unlink(missing_ok=True)
+        case 3 if one.exists():
+            one.replace(other)
+        case 4:
+            (folder / "tmp").write_text(service(f"s{edits.randrange(4)}", edits.randrange(80, 90)))
+            (folder / "tmp").replace(one)
+        case 5:
+            (folder / "in").mkdir(exist_ok=True)
+            (folder / "in" / one.name).write_text(service(f"t{edits.randrange(4)}"))
 
 
 # --- Bad manifests -----------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import structs
 
 from nodegate.model.objects import Object
 from nodegate.model.refs import Kind, Ref
@@ -20,6 +21,7 @@ from nodegate.source.validation.names import name_fault
 
 DEFAULT_NAMESPACE = "default"
 TLS_SECRET = "kubernetes.io/tls"  # noqa: S105  # the type of a Secret, not a password
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 MOST_FINDINGS = 25  # of one kind per object
 _DEEPEST_LIST = 16  # steps of a path: lists eight deep in lists
 
@@ -56,9 +58,9 @@ def decode_json(raw: bytes | msgspec.Raw, model: type[T]) -> T:
         msgspec.DecodeError: It is not JSON.
     """
     try:
-        return msgspec.json.decode(raw, type=model)
+        return _without_copy(msgspec.json.decode(raw, type=model))
     except msgspec.ValidationError:  # decoding twice is cheap as it is rare: a slice with `"endpoints": null`
-        return msgspec.convert(_without_nulls(msgspec.json.decode(raw)), type=model)
+        return _without_copy(msgspec.convert(_without_nulls(msgspec.json.decode(raw)), type=model))
 
 
 def _decode(value: Any, parent: Served | None, path: Path, findings: tuple[Finding, ...]) -> Iterator[Decoded]:
@@ -122,7 +124,7 @@ def _convert(
     found = _first(mismatches(value, served.type))
     if any(finding.spoils for finding in (*before, *found)):
         return None, found
-    decoded = msgspec.convert(value, served.type)
+    decoded = _without_copy(msgspec.convert(value, served.type))
     refused = _first(check(decoded))
     return (None if refused else decoded), (*found, *refused)
 
@@ -212,6 +214,15 @@ def _without_line_ends(text: Any) -> Any:
 
 def _base64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
+
+
+def _without_copy(decoded: T) -> T:
+    """Leave out the copy of the whole object that ``kubectl apply`` makes: of a Secret, it holds the private key."""
+    annotations = decoded.metadata.annotations
+    if _LAST_APPLIED not in annotations:
+        return decoded
+    kept = {key: value for key, value in annotations.items() if key != _LAST_APPLIED}
+    return structs.replace(decoded, metadata=structs.replace(decoded.metadata, annotations=kept))
 
 
 def _without_nulls(value: Any) -> Any:

@@ -29,8 +29,8 @@ class LastGood:
     """What a folder's manifests last said, on disk. Does blocking I/O."""
 
     def __init__(self, state_dir: Path, folder: Path, *, keep_secrets: bool = False) -> None:
-        self._dir = state_dir / "last-good"
-        self._folder = str(folder.absolute())
+        self.folder = state_dir / "last-good"
+        self._source = str(folder.absolute())
         self._keep_secrets = keep_secrets
         self._files: dict[str, ManifestFile] = {}
         self._written: dict[str, bytes] = {}
@@ -38,7 +38,7 @@ class LastGood:
     def load(self) -> dict[str, dict[Ref, Object]]:
         """Return the objects of an earlier run by path; what is not readable or of another folder is passed over."""
         try:
-            paths = sorted(self._dir.glob("*.json"))
+            paths = sorted(self.folder.glob("*.json"))
         except OSError:
             return {}
         return dict(found for path in paths if (found := self._load_one(path)) is not None)
@@ -50,7 +50,7 @@ class LastGood:
             OSError: The state folder cannot be written. The next call tries again.
         """
         changed = {path: file for path, file in files.items() if self._files.get(path) is not file}
-        self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path, file in changed.items():
             self._store_one(path, file.objects)
             self._files[path] = file
@@ -65,7 +65,7 @@ class LastGood:
             path, folder = str(annotations[_PATH]), annotations[_FOLDER]
         except (OSError, ValueError, KeyError, TypeError):  # a half-written file, or somebody else's
             return None
-        if folder != self._folder:
+        if folder != self._source:
             return None
         self._written[path] = hashlib.sha256(raw).digest()
         found = (decoded.object for decoded in decode(content) if decoded.object is not None)
@@ -79,17 +79,17 @@ class LastGood:
         raw = msgspec.json.format(msgspec.json.encode(self._list(path, kept)), indent=1)
         digest = hashlib.sha256(raw).digest()
         if self._written.get(path) != digest:
-            _write(self._dir / _name(path), raw)
+            _write(self.folder / _name(path), raw)
             self._written[path] = digest
 
     def _list(self, path: str, objects: Mapping[Ref, Object]) -> dict[str, Any]:
-        annotations = {_PATH: path, _FOLDER: self._folder}
+        annotations = {_PATH: path, _FOLDER: self._source}
         items = list(_items(objects))
         return {"apiVersion": "v1", "kind": "List", "metadata": {"annotations": annotations}, "items": items}
 
     def _forget(self, path: str) -> None:
         if path in self._written:
-            (self._dir / _name(path)).unlink(missing_ok=True)
+            (self.folder / _name(path)).unlink(missing_ok=True)
             del self._written[path]
         self._files.pop(path, None)
 

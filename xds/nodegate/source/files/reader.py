@@ -18,6 +18,7 @@ from nodegate.source.files.state import Content, FolderState
 
 DELETE_GRACE = 0.25  # seconds; saving a file takes editors and git a few milliseconds between taking away and writing
 LONGEST_HOLD = 1.0  # seconds
+SETTLED = 0.03  # seconds without a write; a file that is younger may be half written
 _RACY = 100_000_000  # nanoseconds; kernels stamp files in steps of up to 10 ms
 
 
@@ -49,7 +50,8 @@ class FolderReader:
     A file is read again when its stamp differs, or was so fresh when it was read that a later write could have got
     the same one (as git does with its index). A change that takes objects away is believed when it is seen twice,
     ``DELETE_GRACE`` apart: many programs save by emptying or removing a file before they write it anew, and between
-    the two nothing must be lost. The whole change waits, so that a batch stays one, at most ``LONGEST_HOLD``.
+    the two nothing must be lost. A change of a file that is being written is not looked at before it is ``SETTLED``.
+    The whole change waits, so that a batch stays one, at most ``LONGEST_HOLD``.
 
     ``state`` is all that is believed, ``missing`` says why the folder itself cannot be read, ``scan_seconds`` is what
     the last look cost in processor time apart from reading. ``clock`` gives seconds, ``file_clock`` nanoseconds of the
@@ -60,6 +62,7 @@ class FolderReader:
         self,
         folder: Path,
         state: FolderState | None = None,
+        leave_out: tuple[Path, ...] = (),
         clock: Callable[[], float] = time.monotonic,
         file_clock: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -67,11 +70,13 @@ class FolderReader:
         self.missing: Problem | None = None
         self.scan_seconds = 0.0
         self._folder = folder
+        self._leave_out = leave_out
         self._clock = clock
         self._file_clock = file_clock
         self._stamps: dict[str, Stamp] = {}
         self._pending: dict[str, Content] = {}
         self._missed_since: dict[Ref, float] = {}
+        self._written_since: float | None = None
         self._listed = False
 
     @property
@@ -83,13 +88,28 @@ class FolderReader:
         """Read what changed and take it into ``state``, unless it has to be seen again; return in how many seconds."""
         started = time.thread_time()
         try:
-            found = scan(self._folder)
+            found = scan(self._folder, self._leave_out)
         except OSError as error:
             self.missing = self._missing(error)
             return None
         self.scan_seconds, self.missing = time.thread_time() - started, None
+        if self._being_written(found):
+            return SETTLED
         self._collect(found)
         return self._settle()
+
+    def _being_written(self, found: Scan) -> bool:
+        """Return whether a file that changed is too young to be looked at, and this has not gone on for too long."""
+        now = self._file_clock()
+        young = any(
+            0 <= now - stamp.changed_ns < SETTLED * 1e9 and self._stamps.get(path) != stamp
+            for path, stamp in found.files.items()
+        )
+        if not young or not self._listed:
+            self._written_since = None
+            return False
+        self._written_since = self._clock() if self._written_since is None else self._written_since
+        return self._clock() - self._written_since < LONGEST_HOLD
 
     def _collect(self, found: Scan) -> None:
         for path in {*self.state.files, *self._pending} - found.files.keys():
@@ -127,4 +147,4 @@ class FolderReader:
 
     def _missing(self, error: OSError) -> Problem:
         message = f"The folder of manifests {self._folder} cannot be read: {error.strerror or error}."
-        return replace(codes.FOLDER_MISSING.found(file_ref("."), "", message), location=str(self._folder))
+        return replace(codes.FOLDER_MISSING.found(file_ref(str(self._folder)), "", message), location=str(self._folder))

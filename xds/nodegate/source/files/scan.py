@@ -43,8 +43,8 @@ class Scan:
         return not any(path == hidden or path.startswith(f"{hidden}/") for hidden in self.unreadable)
 
 
-def scan(folder: Path) -> Scan:
-    """Return the manifests below ``folder``, recursively, through symbolic links.
+def scan(folder: Path, leave_out: tuple[Path, ...] = ()) -> Scan:
+    """Return the manifests below ``folder``, recursively, through symbolic links, but not below ``leave_out``.
 
     Left out are names that start with a dot (hidden files, vim's swap files, and ``..data`` with what it points to in
     a mounted ConfigMap, whose files are visible as links beside it) and every other suffix (``foo.yaml~``,
@@ -54,10 +54,8 @@ def scan(folder: Path) -> Scan:
         OSError: The folder itself cannot be read.
     """
     found = Scan()
-    root = folder.stat()
-    with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries)
-    _scan_names(found, folder, "", names, ((root.st_dev, root.st_ino),))
+    closed = tuple(_identity(path) for path in (folder, *leave_out) if path.exists())
+    _scan_names(found, folder, "", closed)
     found.files = dict(_once_each(found.files))
     return found
 
@@ -78,15 +76,18 @@ def read_file(path: Path) -> tuple[Stamp | None, bytes | Unreadable | None]:
     return _stamp(status), content if len(content) <= LARGEST_FILE else _too_large(len(content))
 
 
-def _scan_names(found: Scan, folder: Path, prefix: str, names: list[str], above: tuple[tuple[int, int], ...]) -> None:
+def _scan_names(found: Scan, folder: Path, prefix: str, closed: tuple[tuple[int, int], ...]) -> None:
+    """Look at what is in one folder; ``closed`` are the folders not to go into, among them those around it."""
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
     for name in names:
-        if name.startswith("."):
-            continue
         path = f"{prefix}{name}"
         try:
             status = (folder / name).stat()
             if stat.S_ISDIR(status.st_mode):
-                _scan_below(found, folder / name, path, status, above)
+                _scan_below(found, folder / name, path, closed)
+            elif not name.isprintable() and name.endswith(SUFFIXES):
+                _note_unprintable(found, path)
             elif _is_manifest(name, status):
                 found.files[path] = _stamp(status)
         except FileNotFoundError:
@@ -95,15 +96,26 @@ def _scan_names(found: Scan, folder: Path, prefix: str, names: list[str], above:
             found.unreadable[path] = _unreadable(error)
 
 
-def _scan_below(
-    found: Scan, folder: Path, path: str, status: os.stat_result, above: tuple[tuple[int, int], ...]
-) -> None:
-    identity = (status.st_dev, status.st_ino)
-    if identity in above:  # a link to a folder around it
+def _scan_below(found: Scan, folder: Path, path: str, closed: tuple[tuple[int, int], ...]) -> None:
+    identity = _identity(folder)
+    if identity in closed:
         return
-    with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries)
-    _scan_names(found, folder, f"{path}/", names, (*above, identity))
+    if folder.name.isprintable():
+        _scan_names(found, folder, f"{path}/", (*closed, identity))
+    else:
+        _note_unprintable(found, path)
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def _note_unprintable(found: Scan, path: str) -> None:
+    """Refuse a name that no log line and no JSON could show: bytes that are not UTF-8, or control characters."""
+    shown = "".join(character if character.isprintable() else "?" for character in path)
+    message = "Its name has characters that cannot be shown. Rename it."
+    found.unreadable[shown] = Unreadable(codes.FILE_UNREADABLE, message)
 
 
 def _is_manifest(name: str, status: os.stat_result) -> bool:

@@ -58,7 +58,8 @@ class FolderSource:
         if self._state_dir is None:
             return _Follower(FolderReader(self._folder), None)
         last_good = LastGood(self._state_dir, self._folder, keep_secrets=self._keep_secrets)
-        return _Follower(FolderReader(self._folder, FolderState().restored(last_good.load())), last_good)
+        restored = FolderState().restored(last_good.load())
+        return _Follower(FolderReader(self._folder, restored, (self._state_dir, last_good.folder)), last_good)
 
 
 class _Follower:
@@ -100,7 +101,7 @@ class _Follower:
             self._last_good.store(state.files)
         except OSError as error:
             message = f"The last good manifests cannot be written: {error.strerror or error}."
-            self._state_problem = (codes.STATE_NOT_WRITTEN.found(file_ref("."), "", message),)
+            self._state_problem = (codes.STATE_NOT_WRITTEN.found(file_ref(str(self._last_good.folder)), "", message),)
 
     def _log_problems(self, before: tuple[Problem, ...], after: tuple[Problem, ...]) -> None:
         """Log every problem once, when it comes, and once when it is gone."""

@@ -31,7 +31,7 @@ class FolderWatch:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder = folder.absolute()  # as it is in reports
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="manifests")
         self._notify: RustNotify | None = None
         self._watched: tuple[int, int] | None = None
