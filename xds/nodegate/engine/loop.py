@@ -77,7 +77,7 @@ class Engine:
         self._keeper = Keeper(claims, store)
         self._hold_off = hold_off or HoldOff()
         self._clock = clock
-        self._clients = clients or Clients()
+        self._clients = clients if clients is not None else Clients()  # without any it is falsy
         self._quarantine = Quarantine()
         self._inbox: Queue[Batch | _Due] = Queue()
         self._objects: dict[Ref, Object] = {}
