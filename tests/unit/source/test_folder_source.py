@@ -219,8 +219,9 @@ async def test_a_folder_named_from_here_is_followed(folder: Path, monkeypatch: p
     """The kernel reports full paths, whatever way the folder was named."""
     monkeypatch.chdir(folder.parent)
     async with following(Path(folder.name)) as follower:
+        other = shutil.copytree(folder, folder.parent / "other")
         shutil.rmtree(folder)
-        folder.mkdir()
+        shutil.move(other, folder)
         (folder / "a.yaml").write_text(service("shop", 81))
         while follower.ports != {"shop": 81}:
             await follower.next()
