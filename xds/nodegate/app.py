@@ -22,19 +22,21 @@ from nodegate.debug.probes import Readiness, probes_app
 from nodegate.debug.state import State
 from nodegate.debug.views import Views
 from nodegate.engine import Engine, Translation
+from nodegate.engine.own_certificate import own_certificate
 from nodegate.errors import StateError, UsageError
 from nodegate.model.changes import Batch, Upsert
 from nodegate.ports import Claims, PortStore
-from nodegate.server import Clients, XdsServer
-from nodegate.settings import Address, ServeSettings, TcpAddress, UnixAddress
+from nodegate.server import Clients, ServerOptions, TlsFiles, XdsServer
+from nodegate.settings import Address, ServeSettings, TcpAddress, TranslationSettings, UnixAddress, XdsSecurity
 from nodegate.snapshot.publisher import Publisher
 from nodegate.source.files import FolderSource, read_folder
 from nodegate.translate.index import Index
-from nodegate.translate.settings import Settings
+from nodegate.translate.settings import EscapedSlashes, Expose, Families, KeyPair, ListenerMode, Settings
 from nodegate.translate.step import step
 
 log = structlog.get_logger(__name__)
 
+_DEFAULTS = TranslationSettings()
 _LOCK_INTERVAL, _LOCK_ATTEMPTS = 0.1, 100
 
 
@@ -71,7 +73,7 @@ async def control_plane(settings: ServeSettings) -> AsyncIterator[ControlPlane]:
         raise _first(errors) from errors
 
 
-async def translate_once(folder: Path, ingress_class: str = "") -> State:
+async def translate_once(folder: Path, settings: TranslationSettings = _DEFAULTS) -> State:
     """Translate a folder once, as ``serve`` would on its first start, and return the state it would have.
 
     Raises SourceError when the folder cannot be read.
@@ -81,7 +83,7 @@ async def translate_once(folder: Path, ingress_class: str = "") -> State:
     async def batches() -> AsyncIterator[Batch]:
         yield Batch(tuple(map(Upsert, listing.objects)), synced=True, problems=listing.problems)
 
-    engine = Engine(translation(ingress_class), Claims(), Publisher())
+    engine = Engine(_translation(settings), Claims(), Publisher())
     try:
         async with TaskGroup() as tasks:
             running = tasks.create_task(engine.run(batches()))
@@ -92,10 +94,32 @@ async def translate_once(folder: Path, ingress_class: str = "") -> State:
     return state
 
 
-def translation(ingress_class: str = "") -> Translation[Index]:
-    """Return an empty translation with the settings of an operator; an empty class means all of ours."""
-    settings = Settings(ingress_class=ingress_class or None)
+def _translation(chosen: TranslationSettings, own: KeyPair | None = None) -> Translation[Index]:
+    """Return an empty translation with an operator's settings; ``own`` is our own certificate, if it is needed."""
+    settings = Settings(
+        ingress_class=chosen.ingress_class or None,
+        listener_mode=ListenerMode(chosen.listener_mode),
+        expose=Expose(chosen.expose),
+        http_port=chosen.http_port,
+        https_port=chosen.https_port,
+        families=Families(chosen.address_family),
+        default_certificate=chosen.default_certificate,
+        self_signed=own,
+        default_backend=chosen.default_backend,
+        external_names=chosen.external_names,
+        trusted_hops=chosen.trusted_hops,
+        proxy_protocol=chosen.proxy_protocol,
+        escaped_slashes=EscapedSlashes(chosen.escaped_slashes),
+        access_log=chosen.access_log,
+    )
     return Translation(lambda: Index.new(settings), step)
+
+
+def _server_options(security: XdsSecurity) -> ServerOptions:
+    tls = None
+    if security.certificate is not None and security.key is not None:
+        tls = TlsFiles(security.certificate, security.key, security.client_ca)
+    return ServerOptions(tls=tls, insecure=security.insecure, reflection=security.reflection)
 
 
 async def _start(settings: ServeSettings, stack: AsyncExitStack) -> ControlPlane:
@@ -106,7 +130,8 @@ async def _start(settings: ServeSettings, stack: AsyncExitStack) -> ControlPlane
         await stack.enter_async_context(_sole_user(settings.state_dir))
     engine = _engine(settings, publisher, clients)
     readiness = Readiness(engine.state)
-    server = XdsServer(publisher, clients, address=str(settings.xds_address))
+    options = _server_options(settings.xds_security)
+    server = XdsServer(publisher, clients, address=str(settings.xds_address), options=options)
 
     render = metrics_renderer(engine.state, clients, __version__)
     http = await stack.enter_async_context(
@@ -135,7 +160,8 @@ def _engine(settings: ServeSettings, publisher: Publisher, clients: Clients) -> 
             log.warning(
                 "The kept ports were damaged and are set aside; listeners get ports anew.", file=str(store.set_aside)
             )
-    return Engine(translation(settings.ingress_class), claims, publisher, clients=clients, store=store)
+    own = own_certificate(settings.state_dir) if settings.translation.listener_mode == "shared" else None
+    return Engine(_translation(settings.translation, own), claims, publisher, clients=clients, store=store)
 
 
 @asynccontextmanager

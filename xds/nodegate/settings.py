@@ -72,10 +72,46 @@ def parse_tcp(text: str, flag: str, default_host: str = "") -> TcpAddress:
     return TcpAddress(host.strip("[]") or default_host or "0.0.0.0", int(port))  # noqa: S104  # ":PORT" asks for it
 
 
+class TranslationSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What decides what is made of objects; the fields are those of ``nodegate.translate.settings.Settings``.
+
+    ``ingress_class`` empty means every class of ours. ``default_certificate`` is a Secret's namespace and name,
+    ``default_backend`` a Service's with its port; None: there is none.
+    """
+
+    ingress_class: str = ""
+    listener_mode: str = "dedicated"
+    expose: str = "redirect"
+    http_port: int = 80
+    https_port: int = 443
+    address_family: str = "ipv4"
+    default_certificate: tuple[str, str] | None = None
+    default_backend: tuple[str, str, str] | None = None
+    external_names: bool = False
+    trusted_hops: int = 0
+    proxy_protocol: bool = False
+    escaped_slashes: str = "reject"
+    access_log: bool = False
+
+
+class XdsSecurity(msgspec.Struct, frozen=True, kw_only=True):
+    """How the xDS endpoint is secured.
+
+    Without ``certificate`` and ``key`` it speaks plaintext; with ``client_ca`` proxies have to prove who they are.
+    ``insecure`` lets private keys go to any proxy; ``reflection`` lets tools ask which services there are.
+    """
+
+    certificate: Path | None = None
+    key: Path | None = None
+    client_ca: Path | None = None
+    insecure: bool = False
+    reflection: bool = False
+
+
 class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of ``nodegate serve``.
 
-    ``state_dir`` None keeps nothing across restarts; ``ingress_class`` empty means every class of ours.
+    ``state_dir`` None keeps nothing across restarts.
     """
 
     source: Path
@@ -83,7 +119,38 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     http_address: TcpAddress = TcpAddress("127.0.0.1", 9902)
     debug_address: TcpAddress = TcpAddress("127.0.0.1", 9903)
     state_dir: Path | None = None
-    ingress_class: str = ""
+    translation: TranslationSettings = TranslationSettings()
+    xds_security: XdsSecurity = XdsSecurity()
+
+
+def parse_secret_name(text: str) -> tuple[str, str] | None:
+    """Read ``NAMESPACE/SECRET``; None when empty."""
+    if not text:
+        return None
+    namespace, slash, name = text.partition("/")
+    if not (namespace and slash and name) or "/" in name:
+        raise UsageError(f"--default-certificate {text!r} is not NAMESPACE/SECRET. Write for example default/fallback.")
+    return namespace, name
+
+
+def parse_backend(text: str) -> tuple[str, str, str] | None:
+    """Read ``NAMESPACE/SERVICE:PORT``, the port a number or a name; None when empty."""
+    if not text:
+        return None
+    namespace, slash, service_port = text.partition("/")
+    service, colon, port = service_port.partition(":")
+    if not all((namespace, slash, service, colon, port)) or "/" in service_port or ":" in port:
+        raise UsageError(f"--default-backend {text!r} is not NAMESPACE/SERVICE:PORT. Write for example default/web:80.")
+    return namespace, service, port
+
+
+def parse_xds_security(certificate: Path | None, key: Path | None, client_ca: Path | None) -> XdsSecurity:
+    """Check that the files for TLS are given together; what is in them is checked when they are read."""
+    if (certificate is None) != (key is None):
+        raise UsageError("--xds-certificate and --xds-key belong together. Give both, or neither for plaintext.")
+    if client_ca is not None and certificate is None:
+        raise UsageError("--xds-client-ca needs --xds-certificate and --xds-key: clients are checked over TLS only.")
+    return XdsSecurity(certificate=certificate, key=key, client_ca=client_ca)
 
 
 def parse_source(text: str, state_dir: Path | None = None) -> Path:

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 from nodegate import settings as s
+from nodegate.cli.choices import translation_flags
 from nodegate.cli.flags import OUTPUTS, flag, output_flag, render
 
 if TYPE_CHECKING:
     from nodegate.debug.state import State
     from nodegate.model.problem import Problem
-
-_CLASS = flag("--ingress-class", default="", metavar="NAME", help="Look at this one of our classes only.")
 
 
 @click.command()
@@ -26,17 +25,24 @@ _CLASS = flag("--ingress-class", default="", metavar="NAME", help="Look at this 
 @flag("--node-name", default="", help="As a proxy on this node gets it.")
 @flag("--zone", default="", help="As a proxy in this zone gets it.")
 @flag("--redirect/--no-redirect", default=False, help="As a proxy gets it whose listeners are transparent.")
-@_CLASS
+@translation_flags
 @output_flag(*OUTPUTS)
 def translate(
-    *, folder: str, static: bool, node_name: str, zone: str, redirect: bool, ingress_class: str, output: str
+    *,
+    folder: str,
+    static: bool,
+    node_name: str,
+    zone: str,
+    redirect: bool,
+    translation: s.TranslationSettings,
+    output: str,
 ) -> None:
     """Print the snapshot that serve would publish for the manifests in DIR, by type and name.
 
     Private keys are redacted, except with --static, whose output has to work. Problems go to standard error; they do
     not change the exit status, since the snapshot is what would be served in spite of them (use lint for a verdict).
     """
-    state = _state(folder, ingress_class)
+    state = _state(folder, translation)
     from nodegate.snapshot.facts import NodeFacts  # noqa: PLC0415
     from nodegate.translate.render import rendered_snapshot  # noqa: PLC0415  # the Envoy API is slow to import
     from nodegate.translate.static import static_configuration  # noqa: PLC0415
@@ -50,14 +56,14 @@ def translate(
 
 @click.command()
 @click.argument("folder", metavar="DIR")
-@_CLASS
+@translation_flags
 @output_flag("text", "json")
-def lint(folder: str, ingress_class: str, output: str) -> None:
+def lint(*, folder: str, translation: s.TranslationSettings, output: str) -> None:
     """Check the manifests in DIR as serve would read them and name every problem, with its remedy.
 
     The exit status is 1 if there is an error, 0 if there are at most warnings, 2 if DIR is no folder.
     """
-    state = _state(folder, ingress_class)
+    state = _state(folder, translation)
     problems = state.all_problems()
     if output == "json":
         from nodegate.debug.plain import plain_problem  # noqa: PLC0415
@@ -69,12 +75,12 @@ def lint(folder: str, ingress_class: str, output: str) -> None:
     sys.exit(1 if _errors(problems) else 0)
 
 
-def _state(folder: str, ingress_class: str) -> State:
+def _state(folder: str, translation: s.TranslationSettings) -> State:
     path = s.parse_folder(folder, "DIR")
     from nodegate import app, logs  # noqa: PLC0415  # grpc and the Envoy API take a second to import
 
     logs.configure("console", "error")
-    return asyncio.run(app.translate_once(path, ingress_class))
+    return asyncio.run(app.translate_once(path, translation))
 
 
 def _print_problems(problems: Iterable[Problem], *, err: bool) -> None:

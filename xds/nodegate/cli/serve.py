@@ -6,10 +6,14 @@ import asyncio
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
 from nodegate import settings as s
+from nodegate.cli.choices import translation_flags
 from nodegate.cli.flags import flag
 from nodegate.logs import FORMATS, LEVELS
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
@@ -18,17 +22,27 @@ from nodegate.logs import FORMATS, LEVELS
 @flag("--http-address", default=s.HTTP_ADDRESS, metavar="HOST:PORT", help="Serves /healthz, /readyz and /metrics.")
 @flag("--debug-address", default=s.DEBUG_ADDRESS, metavar="HOST:PORT", help="Serves /debug/; keep it on loopback.")
 @flag("--state-dir", type=click.Path(path_type=Path), metavar="DIR", help="Keeps ports and last good manifests.")
-@flag("--ingress-class", default="", metavar="NAME", help="Serve this one of our classes only.")
+@flag("--xds-certificate", type=_FILE, metavar="FILE", help="PEM certificate chain of the xDS endpoint: TLS.")
+@flag("--xds-key", type=_FILE, metavar="FILE", help="PEM private key of the certificate.")
+@flag("--xds-client-ca", type=_FILE, metavar="FILE", help="Let only proxies in whose certificate this CA signed.")
+@flag("--insecure-xds/--no-insecure-xds", default=False, help="Send private keys to proxies that prove nothing.")
+@flag("--xds-reflection/--no-xds-reflection", default=False, help="Let gRPC tools ask for the services.")
+@translation_flags
 @flag("--log-format", type=click.Choice(FORMATS), default="auto", help="auto: console on a terminal, else json.")
 @flag("--log-level", type=click.Choice(LEVELS), default="info", help="The least severe lines to write.")
-def serve(
+def serve(  # noqa: PLR0913  # one argument for each flag is click's way
     *,
     source: str,
     xds_address: str,
     http_address: str,
     debug_address: str,
     state_dir: Path | None,
-    ingress_class: str,
+    xds_certificate: Path | None,
+    xds_key: Path | None,
+    xds_client_ca: Path | None,
+    insecure_xds: bool,
+    xds_reflection: bool,
+    translation: s.TranslationSettings,
     log_format: str,
     log_level: str,
 ) -> None:
@@ -37,13 +51,15 @@ def serve(
     Runs until SIGTERM or SIGINT. Changes of the folder are followed live; a file that stops parsing keeps what it
     said before.
     """
+    security = s.parse_xds_security(xds_certificate, xds_key, xds_client_ca)
     settings = s.ServeSettings(
         source=s.parse_source(source, state_dir),
         xds_address=s.parse_address(xds_address, "--xds-address"),
         http_address=s.parse_tcp(http_address, "--http-address"),
         debug_address=s.parse_tcp(debug_address, "--debug-address", default_host="127.0.0.1"),
         state_dir=state_dir,
-        ingress_class=ingress_class,
+        translation=translation,
+        xds_security=replace(security, insecure=insecure_xds, reflection=xds_reflection),
     )
     from nodegate import app, logs  # noqa: PLC0415  # grpc and the Envoy API take a second to import
 
