@@ -106,14 +106,27 @@ async def test_the_last_endpoint_goes_with_the_next_batch() -> None:
         assert names(w, CLUSTER) == names(w, ENDPOINT) == ["shop/b/80"]
 
 
-async def test_an_emptied_cluster_is_published_after_the_hold_off_when_nothing_else_comes() -> None:
-    """Holding back is for order, not for good."""
+async def test_emptying_a_cluster_that_routes_name_waits_for_the_limit_of_the_hold_off() -> None:
+    """It may be half of a rename, whose other half comes late; holding back is not for good (decision 0006)."""
     async with world() as w:
         await w.first_listing(*shop("a", "10.1.0.1"))
         await w.say(Upsert(endpoints("a")))
         await w.settled()
-        assert now() == pytest.approx(0.050)
+        assert now() == pytest.approx(0.500)
         assert w.addresses("shop/a/80") == []
+
+
+async def test_a_rename_whose_halves_come_apart_never_leaves_a_route_without_endpoints() -> None:
+    """The old Service goes 300 ms before the Ingress names the new one; both are published, in one go, then."""
+    async with world() as w:
+        await w.first_listing(*shop("a", "10.1.0.1"), Upsert(service("b")), Upsert(endpoints("b", "10.1.0.9")))
+        await w.say(Delete(service("a").ref), Delete(endpoints("a").ref))
+        await asyncio.sleep(0.300)
+        assert w.addresses("shop/a/80") == ["10.1.0.1"]
+        await w.say(Upsert(ingress("a", "b")))
+        await w.settled()
+        assert now() == pytest.approx(0.350)
+        assert names(w, CLUSTER) == names(w, ENDPOINT) == ["shop/b/80"]
 
 
 async def test_an_endpoint_that_comes_back_in_time_was_never_away() -> None:

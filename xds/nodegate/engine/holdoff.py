@@ -18,14 +18,15 @@ class HoldOff:
     quiet: float = QUIET_SECONDS
     limit: float = LIMIT_SECONDS
     deadline: float | None = None
-    _first: float = 0.0
+    _first: float | None = None
 
     def touch(self, now: float) -> None:
         """A change came that can wait."""
-        if self.deadline is None:
+        if self._first is None:
             self._first = now
         self.deadline = min(now + self.quiet, self._first + self.limit)
 
-    def end(self) -> None:
-        """Everything that waited has been applied."""
-        self.deadline = None
+    def end(self, until: float | None = None) -> None:
+        """Everything that waited has been applied, except what waits ``until`` a time of its own."""
+        self._first = None
+        self.deadline = until

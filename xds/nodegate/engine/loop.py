@@ -24,6 +24,7 @@ from typing import Any
 import structlog
 
 from nodegate.debug.state import State
+from nodegate.engine.emptying import Emptyings, empties
 from nodegate.engine.holdoff import HoldOff
 from nodegate.engine.keeping import Keeper
 from nodegate.engine.problems import Finder, Problems
@@ -83,6 +84,7 @@ class Engine:
         self._objects: dict[Ref, Object] = {}
         self._pending: dict[Ref, ObjectChange] = {}
         self._held: Resources = {}
+        self._emptyings = Emptyings()
         self._problems = Problems()
         self._taken = 0
         self._retry_at: float | None = None
@@ -189,22 +191,20 @@ class Engine:
         for change in changes:
             self._pending.pop(change.ref, None)
         self.state.fast += 1
-        at_once: Resources = {}
+        now, at_once = get_running_loop().time(), Resources()
         for key, entry in self._translate(changes).items():
             if self._adds_only(key, entry):
                 self._held.pop(key, None)
                 at_once[key] = entry
             else:
                 self._held[key] = entry
+                self._emptyings.seen(key, now)
         if self._held:
-            self._hold_off.touch(get_running_loop().time())
+            self._hold_off.touch(now)
         await self._publish(at_once)
 
     def _adds_only(self, key: Key, entry: Entry | None) -> bool:
-        if key[0] != ENDPOINT or entry is None:
-            return False
-        before = self.state.target.get(*key)
-        return not entry.empty or before is None or before.empty
+        return key[0] == ENDPOINT and entry is not None and not empties(self.state.target, key, entry)
 
     # --- 2. the hold-off ends -----------------------------------------------------------------------------------------
 
@@ -218,9 +218,11 @@ class Engine:
 
     async def _flush(self) -> None:
         changes, self._pending = tuple(self._pending.values()), {}
-        held, self._held = self._held, {}
-        self._hold_off.end()
-        await self._publish(held | (self._translate(changes) if changes else {}))
+        resources = self._held | (self._translate(changes) if changes else {})
+        now = get_running_loop().time()
+        resources, self._held = self._emptyings.split(self.state.target, resources, now)
+        self._hold_off.end(until=self._emptyings.deadline)
+        await self._publish(resources)
 
     # --- 3. a client has said something -------------------------------------------------------------------------------
 

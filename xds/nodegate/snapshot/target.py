@@ -98,6 +98,10 @@ class Target:
         self._history.append(step)
         return Target(step.serial, types, self._recount(real), self.stale, _history=self._history)
 
+    def named_after(self, changes: Mapping[Key, Entry | None]) -> Mapping[Key, int]:
+        """Return what ``named`` would be after these changes, without making them."""
+        return self._recount({key: entry for key, entry in changes.items() if self._differs(key, entry)})
+
     def mark(self, *, stale: bool) -> Target:
         """Return this target with the mark, as the next one."""
         if stale == self.stale:
