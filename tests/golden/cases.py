@@ -18,6 +18,7 @@ from nodegate.translate.render import rendered_snapshot
 from nodegate.translate.result import Changed
 from nodegate.translate.settings import Settings
 from nodegate.translate.step import step
+from tests.golden.reduced import reduced
 
 FOLDER = Path(__file__).parent
 _MODEL = {kind.value: model for model, kind in KIND_OF.items()}
@@ -28,7 +29,8 @@ _FIRST_PORT = 18_000
 class Case:
     """One case. The first line of ``in.yaml`` says the rule; further comment lines may set facts and settings.
 
-    ``# facts: {node: node-1}`` and ``# settings: {listener_mode: shared}`` are read as YAML.
+    ``# facts: {node: node-1}`` and ``# settings: {listener_mode: shared}`` are read as YAML. The objects of
+    ``common.yaml`` are part of every case, but for ``seed``, which is complete in itself.
     """
 
     folder: Path
@@ -65,7 +67,14 @@ class Case:
 
     def objects(self) -> list[Object]:
         """Return the objects of ``in.yaml``; the namespace is ``default`` where none is given."""
-        return [as_object(document) for document in yaml.safe_load_all(self.source) if document]
+        common = "" if self.is_whole else (FOLDER / "common.yaml").read_text()
+        texts = (self.source, common)
+        return [as_object(document) for text in texts for document in yaml.safe_load_all(text) if document]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the case shows everything: all its objects, and resources with all their defaults."""
+        return self.folder.name == "seed"
 
     def translated(self) -> Changed:
         """Return everything translation makes of the case, each listener with a port of its own."""
@@ -93,13 +102,15 @@ def entries(changed: Changed) -> list[Entry]:
     return [entry for entry in changed.resources.values() if entry is not None]
 
 
-def as_yaml(changed: Changed, facts: NodeFacts) -> str:
-    """Return a full translation as the text of an ``out.yaml``."""
+def as_yaml(case: Case) -> str:
+    """Return what translation makes of a case as the text of an ``out.yaml``."""
+    changed = case.translated()
     problems = [str(problem) for ref in sorted(changed.problems) for problem in changed.problems[ref]]
+    snapshot = rendered_snapshot(entries(changed), case.facts)
     content = {
         "listeners": dict(sorted(changed.listeners.items())),
         "problems": problems,
-        "resources": rendered_snapshot(entries(changed), facts),
+        "resources": snapshot if case.is_whole else reduced(snapshot),
     }
     return yaml.dump(content, sort_keys=False, width=120, allow_unicode=True, Dumper=_Plain)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nodegate.model.changes import Change, Claimed, Delete, Upsert
@@ -42,7 +42,6 @@ def test_the_order_of_objects_does_not_matter(history: list[list[Change]], chose
 
 
 @given(HISTORIES)
-@settings(max_examples=50)
 def test_a_step_names_only_what_is_different(history: list[list[Change]]) -> None:
     """Nothing in a step's result is as it was before: who applies it has nothing to compare."""
     world = World()
@@ -57,7 +56,6 @@ def test_a_step_names_only_what_is_different(history: list[list[Change]]) -> Non
 
 
 @given(HISTORIES, SETTINGS)
-@settings(max_examples=50)
 def test_every_resource_that_is_named_exists(history: list[list[Change]], chosen: Settings) -> None:
     """A listener's routes and certificates, routes' clusters and their endpoints are part of the same target."""
     world = World(*(change for batch in history for change in batch), settings=chosen)

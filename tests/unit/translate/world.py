@@ -30,8 +30,7 @@ class World:
         self.problems: dict[Ref, tuple[Problem, ...]] = {}
         self.listeners: dict[str, int] = {}
         self.work: dict[str, int] = {}
-        if changes:
-            self.change(*changes)
+        self.change(*changes)
 
     def change(self, *changes: Change) -> Changed:
         """Apply changes as one step and return the difference; ``work`` is what that step alone made."""

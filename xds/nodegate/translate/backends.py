@@ -21,6 +21,8 @@ def resolve(
         message = f"There is no Service {service[1]!r} in namespace {service[0]!r}."
         return ClusterKey(service, port), codes.SERVICE_NOT_FOUND.found(ref, field, message)
     found = upstream.port(port)
+    if found is None and upstream.is_external and port.isdecimal():
+        return ClusterKey(service, port), None  # it need not list its ports (ingress.md 28)
     if found is None:
         message = f"Service {service[1]!r} has no TCP port {port!r}; it has {_ports(upstream)}."
         return ClusterKey(service, port), codes.SERVICE_PORT_NOT_FOUND.found(ref, field, message)

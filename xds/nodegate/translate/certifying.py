@@ -18,7 +18,7 @@ def certify(index: Index) -> None:
     """Choose the Secret of every marked host again, and mark what follows from it."""
     for unit in index.dirty.certificates:
         if unit == DEFAULT_USER:
-            index.dirty.frontends |= index.https
+            _mark_all(index, index.https)
             continue
         name, host = unit
         frontend = index.frontends[name]
@@ -54,12 +54,19 @@ def _serve_with(index: Index, frontend: Frontend, host: str, chosen: Chosen) -> 
     if host == ANY_HOST:
         # One Ingress of many cannot choose the certificate of all other hosts.
         frontend.default_secret = None if frontend.is_shared else chosen.secret
+        _mark_all(index, {frontend.name})
         return
     if frontend.chains.assign(host, chosen.secret):
         around = [host, *wildcards_over(host)]
         if is_wildcard(host):
             around += [other for other in frontend.hosts if covers(host, other)]
         index.dirty.units.update((frontend.name, other) for other in around if other in frontend.hosts)
+
+
+def _mark_all(index: Index, frontends: set[str]) -> None:
+    """Mark everything of these frontends: without any certificate, their plain HTTP redirects nowhere."""
+    index.dirty.frontends |= frontends
+    index.dirty.units.update((name, host) for name in frontends for host in index.frontends[name].hosts)
 
 
 def has_default(index: Index) -> bool:

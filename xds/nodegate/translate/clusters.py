@@ -8,6 +8,8 @@ from ipaddress import ip_address
 from typing import Any
 
 from envoy.config.cluster.v3 import cluster_pb2
+from envoy.extensions.clusters.common.dns.v3 import dns_pb2 as common_dns_pb2
+from envoy.extensions.clusters.dns.v3 import dns_cluster_pb2
 from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 
@@ -63,17 +65,15 @@ class BuiltCluster:
     problems: Mapping[Ref, tuple[Problem, ...]]
 
 
-def external_name(upstream: Upstream, settings: Settings) -> str:
+def _allowed_name(key: ClusterKey, upstream: Upstream, settings: Settings) -> str:
     """Return the DNS name of a Service of type ExternalName; empty for others and for those that are refused.
 
     What leads back into this machine is refused: it would open Envoy's own ports to whoever may write a Service
     (GHSA-5ph6-qq5x-7jwc, ingress.md 28).
     """
-    spec = upstream.service.spec
-    if spec.type != "ExternalName" or not settings.external_names:
+    if not upstream.is_external or not settings.external_names or not key.port.isdecimal():
         return ""
-    name = spec.external_name.lower().removesuffix(".")
-    return "" if _leads_back(name) else name
+    return "" if _leads_back(upstream.external_name) or not 0 < int(key.port) <= 65_535 else upstream.external_name
 
 
 def _leads_back(name: str) -> bool:
@@ -95,16 +95,16 @@ def cluster(
     message, refs, problems = Cluster(), [], _Problems(service_ref(key.service))
     message.CopyFrom(_TEMPLATE)
     message.name = key.name
-    dns_name = external_name(upstream, settings) if upstream else ""
+    dns_name = _allowed_name(key, upstream, settings) if upstream else ""
     if dns_name:
         _discover_by_dns(message, dns_name, int(key.port))
     else:
         message.eds_cluster_config.service_name = key.name
         refs.append((ENDPOINT, key.name))
     authority = _follow(message, key, upstream, problems) if upstream else None
-    if upstream and upstream.service.spec.type == "ExternalName" and not dns_name:
-        name = upstream.service.spec.external_name
-        problems.report(codes.EXTERNAL_NAME_REFUSED, "spec.externalName", f"ExternalName {name!r} is not served.")
+    if upstream and upstream.is_external and not dns_name:
+        message_text = f"ExternalName {upstream.external_name!r} is not served on port {key.port}."
+        problems.report(codes.EXTERNAL_NAME_REFUSED, "spec.externalName", message_text)
     fault = authority_fault(authority) if authority else ""
     if authority and fault:
         field, secret = "metadata.annotations[nodegate.dev/upstream-ca]", authority[1]
@@ -209,13 +209,16 @@ def _limit(message: Any, options: ClusterOptions) -> None:
 
 def _discover_by_dns(message: Any, name: str, port: int) -> None:
     message.ClearField("eds_cluster_config")
-    message.type = Cluster.STRICT_DNS
-    message.respect_dns_ttl = True
-    message.dns_lookup_family = Cluster.V4_PREFERRED
+    message.cluster_type.name = "envoy.cluster.dns"
+    pack(message.cluster_type.typed_config, _DNS)
     message.load_assignment.cluster_name = message.name
     address = message.load_assignment.endpoints.add().lb_endpoints.add().endpoint.address.socket_address
     address.address = name
     address.port_value = port
+
+
+# All addresses of the name are endpoints; IPv6 ones where there are no others.
+_DNS = dns_cluster_pb2.DnsCluster(respect_dns_ttl=True, dns_lookup_family=common_dns_pb2.V4_PREFERRED)
 
 
 def _template() -> Any:

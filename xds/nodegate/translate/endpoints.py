@@ -84,7 +84,7 @@ def assignment(
     usable: dict[Address, Place] = {}
     if upstream is not None and found is not None:
         usable = _usable(_of_one_family(upstream.service, found, ordered, problems))
-        if not usable:
+        if not usable and not upstream.is_external:
             message = f"No endpoint of port {key.port} is ready."
             problems.report(upstream.service.ref, codes.NO_ENDPOINTS, "spec.ports", message)
     causes = (*(endpoint_slice.ref for endpoint_slice in ordered), service_ref(key.service))

@@ -33,7 +33,8 @@ class Route:
     """One route to make.
 
     ``name`` is the object and field that caused it. ``clusters`` are names and weights; none answers 503. ``wildcard``
-    is the host if it is one and the route is for it alone, else empty.
+    is the host if it is one and the route is for it alone, else empty. ``host`` is the one the backend wants to be
+    asked for, if not the client's.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Route:
     clusters: tuple[tuple[str, int], ...]
     options: RouteOptions
     affinity: Affinity | None = None
+    host: str = ""
     wildcard: str = ""
 
 
@@ -144,8 +146,9 @@ def _lead(action: Any, planned: Route) -> None:
     if options.retries is not None or options.per_try_timeout is not None:
         retries = RETRIES if options.retries is None else options.retries
         action.retry_policy.CopyFrom(retry_policy(retries, options.per_try_timeout))
-    if options.host_rewrite is not None:
-        action.host_rewrite_literal = options.host_rewrite
+    host = options.host_rewrite or planned.host
+    if host:
+        action.host_rewrite_literal = host
     if options.rewrite_prefix is not None:
         _rewrite(action, planned.match, options.rewrite_prefix)
     if planned.affinity is not None:

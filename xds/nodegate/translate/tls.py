@@ -65,6 +65,10 @@ class HostChains:
             return frozenset((own,))
         return frozenset((own, *(chain for name, chain in self.chain_of.items() if covers(host, name))))
 
+    def has(self, host: str) -> bool:
+        """Say whether a host has a certificate other than the default one."""
+        return host != ANY_HOST and self._chain(host) != DEFAULT_CHAIN
+
     def _chain(self, host: str) -> str:
         for name in (host, *wildcards_over(host)):
             if name in self.chain_of:

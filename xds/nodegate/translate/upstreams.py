@@ -28,7 +28,17 @@ class Upstream:
     @property
     def routed_by(self) -> tuple[object, ...]:
         """The part of a Service that routes depend on; the rest concerns its clusters only."""
-        return (self.service.spec.ports, self.affinity)
+        return (self.service.spec.ports, self.affinity, self.external_name)
+
+    @property
+    def is_external(self) -> bool:
+        """Whether the Service is a DNS name outside and has no endpoints."""
+        return self.service.spec.type == "ExternalName"
+
+    @property
+    def external_name(self) -> str:
+        """The DNS name that the Service is, in lower case and without a dot at its end; empty for others."""
+        return self.service.spec.external_name.lower().removesuffix(".") if self.is_external else ""
 
     def port(self, port: str) -> ServicePort | None:
         """Return the TCP port with this number or name, or None. Digits are a number, never a name."""

@@ -21,7 +21,7 @@ from nodegate.translate.backends import resolve
 from nodegate.translate.connection_manager import CHAIN_HEADER, SNI_HEADER
 from nodegate.translate.hosts import ANY_HOST, is_wildcard
 from nodegate.translate.names import ClusterKey, ObjectName, Scheme, cause, service_ref
-from nodegate.translate.options import Affinity, RouteOptions
+from nodegate.translate.options import RouteOptions
 from nodegate.translate.packing import serialised
 from nodegate.translate.paths import Match, PathMatch
 from nodegate.translate.plan import Backend, Plan, PlannedRoute
@@ -50,7 +50,8 @@ class HostInput:
 
     ``plans`` name the host and ``fallback`` every host, oldest first: a wildcard's requests that no route of it
     matches fall through to those (ingress.md 5). ``chains`` are the filter chains its requests may come in by, any
-    if empty. ``default`` answers what no route does. ``https_port`` is the one clients are redirected to.
+    if empty. ``default`` answers what no route does. ``https_port`` is the one clients are redirected to, where
+    ``certified`` says that there is a certificate for them.
     """
 
     host: str
@@ -60,6 +61,7 @@ class HostInput:
     chains: frozenset[str] = frozenset()
     default: Backend | None = None
     https_port: int = 443
+    certified: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,15 @@ class VirtualHost:
 
 
 @dataclass(frozen=True, slots=True)
+class _Target:
+    """A cluster that takes a share of a route's requests, and its Service, if there is one."""
+
+    key: ClusterKey
+    weight: int
+    upstream: Upstream | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Resolved:
     """A route and the clusters it leads to. ``redirects`` says that plain HTTP is answered by a redirect to HTTPS."""
 
@@ -99,6 +110,7 @@ class _Build:
     """A virtual host while it is built."""
 
     find_service: FindService
+    redirecting: bool
     resolved: list[_Resolved] = field(default_factory=list)
     services: set[ObjectName] = field(default_factory=set)
     causes: set[Ref] = field(default_factory=set)
@@ -106,50 +118,54 @@ class _Build:
 
     def add(self, plan: Plan, host: str, where: str, match: PathMatch, backend: Backend) -> None:
         """Add a route of an Ingress. ``host`` is the one it says, which may be less than the virtual host's."""
-        keys, weights, affinity = self._targets(plan, backend)
-        options, name = plan.options, cause(plan.ref, where)
-        route = Route(name, match, weights, options, affinity, host if is_wildcard(host) else "")
-        redirects = options.ssl_redirect and options.redirect_to is None and plan.has_tls(host)
+        options, targets = plan.options, self._targets(plan, backend)
+        route = _route(cause(plan.ref, where), match, options, targets, host if is_wildcard(host) else "")
+        redirects = self.redirecting and options.ssl_redirect and options.redirect_to is None and plan.has_tls(host)
         self.causes.add(plan.ref)
+        keys = frozenset(target.key for target in targets)
         self.resolved.append(_Resolved(route, keys, redirects and not serves_acme(match)))
 
     def add_default(self, backend: Backend) -> None:
         """Add the backend of all requests that nothing else serves."""
         if backend.service is not None:
-            key, affinity = self._resolve(backend.service, backend.port, service_ref(backend.service), backend.field)
-            route = Route(backend.field, EVERYTHING, ((key.name, 1),), RouteOptions(), affinity)
-            self.resolved.append(_Resolved(route, frozenset((key,)), redirects=False))
+            target = self._resolve(backend.service, backend.port, service_ref(backend.service), backend.field)
+            route = _route(backend.field, EVERYTHING, RouteOptions(), [target], "")
+            self.resolved.append(_Resolved(route, frozenset((target.key,)), redirects=False))
 
     def report(self, problem: Problem) -> None:
         self.problems.setdefault(problem.ref, []).append(problem)
 
-    def _targets(
-        self, plan: Plan, backend: Backend
-    ) -> tuple[frozenset[ClusterKey], tuple[tuple[str, int], ...], Affinity | None]:
+    def _targets(self, plan: Plan, backend: Backend) -> list[_Target]:
         if backend.service is None or plan.options.redirect_to is not None:
-            return frozenset(), (), None
+            return []
         namespace, name = backend.service
-        weights, keys, affinities = {}, set(), []
+        targets = []
         for service, weight in plan.options.splits.get(name, ((name, 1),)):
             where = f"{backend.field}.service" if service == name else "metadata.annotations[nodegate.dev/canary]"
-            key, affinity = self._resolve((namespace, service), backend.port, plan.ref, where)
-            keys.add(key)
-            weights[key.name] = weight
-            affinities.append(affinity)
-        return frozenset(keys), tuple(weights.items()), affinities[0]
+            targets.append(self._resolve((namespace, service), backend.port, plan.ref, where, weight))
+        return targets
 
-    def _resolve(self, service: ObjectName, port: str, ref: Ref, where: str) -> tuple[ClusterKey, Affinity | None]:
+    def _resolve(self, service: ObjectName, port: str, ref: Ref, where: str, weight: int = 1) -> _Target:
         self.services.add(service)
         upstream = self.find_service(service)
         key, problem = resolve(service, port, upstream, ref, where)
         if problem is not None:
             self.report(problem)
-        return key, upstream.affinity if upstream else None
+        return _Target(key, weight, upstream)
+
+
+def _route(name: str, match: PathMatch, options: RouteOptions, targets: list[_Target], wildcard: str) -> Route:
+    weights = tuple((target.key.name, target.weight) for target in targets)
+    first = targets[0].upstream if targets else None
+    if first is None:
+        return Route(name, match, weights, options, wildcard=wildcard)
+    host = first.external_name if len(targets) == 1 else ""
+    return Route(name, match, weights, options, first.affinity, host, wildcard)
 
 
 def build(given: HostInput, find_service: FindService) -> VirtualHost:
     """Return a virtual host for each scheme."""
-    build = _Build(find_service)
+    build = _Build(find_service, given.certified)
     _add_ingresses(build, given.host, given.plans)
     _add_ingresses(build, ANY_HOST, given.fallback)
     if given.default is not None:
