@@ -323,6 +323,19 @@ async def test_a_bad_edit_is_a_batch_of_problems_only_and_logged_once(folder: Pa
     assert events[1][1].startswith("Solved: ")
 
 
+async def test_a_manifest_that_a_command_writes_anew_loses_nothing_while_it_runs(folder: Path) -> None:
+    """The shell empties the file at once, the command writes seconds later: `kubectl get -o yaml > a.yaml`."""
+    async with following(folder) as follower:
+        command = f"{{ read go; printf '%s' '{service('shop', 81)}'; }} > a.yaml"
+        shell = await asyncio.create_subprocess_shell(command, cwd=folder, stdin=asyncio.subprocess.PIPE)
+        batch = await follower.next()
+        assert [problem.code for problem in batch.problems] == ["EmptyFile"]
+        await shell.communicate(b"go\n")
+        await follower.next()
+        assert follower.ports == {"shop": 81}
+        assert not any(isinstance(change, Delete) for batch in follower.batches for change in batch.changes)
+
+
 async def test_a_key_in_a_broken_file_is_not_logged(folder: Path) -> None:
     key = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"
     with captured_logs() as logs:

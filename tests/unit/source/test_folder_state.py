@@ -13,7 +13,7 @@ from nodegate.model.refs import Kind, Ref
 from nodegate.source import codes
 from nodegate.source.files.manifest import Unreadable
 from nodegate.source.files.state import Content, FolderState, changes_between
-from tests.unit.source.manifests import SEED, messages, service
+from tests.unit.source.manifests import SEED, TLS_SECRET, messages, service
 
 BROKEN = b"a: [\n"
 SHOP = Ref(Kind.SERVICE, "default", "shop")
@@ -123,9 +123,24 @@ def test_a_deleted_file_takes_its_objects_along_even_when_it_was_broken() -> Non
     assert found.problems == ()
 
 
-def test_an_emptied_file_has_no_objects() -> None:
-    assert not after(state(a=service("shop")), a="").objects
-    assert not after(state(a=service("shop")), a="# gone\n---\n").objects
+def test_a_file_that_is_suddenly_empty_keeps_its_objects() -> None:
+    """`kubectl get ... > a.yaml` empties the file before kubectl even starts, and for good when it fails."""
+    before = state(a=service("shop"))
+    for empty in ("", "\n \n"):
+        found = after(before, a=empty)
+        assert found.objects == before.objects
+        assert codes_of(found) == [("EmptyFile", "manifests/a.yaml")]
+    assert after(after(before, a=""), a=service("shop")).problems == ()
+
+
+def test_a_file_with_nothing_but_a_comment_has_no_objects() -> None:
+    found = after(state(a=service("shop")), a="# gone\n---\n")
+    assert not found.objects
+    assert found.problems == ()
+
+
+def test_a_file_that_always_was_empty_is_no_problem() -> None:
+    assert state(a="").problems == ()
 
 
 def test_a_file_that_cannot_be_read_keeps_its_objects() -> None:
@@ -169,7 +184,7 @@ def test_of_two_files_with_the_same_object_the_first_by_path_counts() -> None:
 
 def test_the_second_takes_over_when_the_first_goes_away_without_a_delete_between() -> None:
     before = state(a=service("shop", 80), b=service("shop", 81))
-    for content in (None, "", SEED):
+    for content in (None, "# moved", SEED):
         found = after(before, a=content)
         changes = changes_between(before, found)
         assert Upsert(found.objects[SHOP]) in changes
@@ -234,9 +249,9 @@ def test_the_first_reading_costs_work_in_the_number_of_files_only() -> None:
 
 _NAMES = st.sampled_from(["a", "b", "c"])
 _GOOD = st.lists(st.tuples(st.sampled_from(["shop", "cart"]), st.integers(80, 82)), max_size=2).map(
-    lambda pairs: "---\n".join(service(name, number) for name, number in pairs).encode()
+    lambda pairs: ("# a comment\n" + "---\n".join(service(name, number) for name, number in pairs)).encode()
 )
-_UNREADABLE = st.sampled_from([BROKEN, b"\xff", b"kind: Service\n", b"[]"])
+_UNREADABLE = st.sampled_from([b"", BROKEN, b"\xff", b"kind: Service\n", b"[]"])
 _BAD = _UNREADABLE | st.just(service("shop", 0).encode())
 _EDITS = st.dictionaries(_NAMES.map(lambda name: f"{name}.yaml"), st.none() | _GOOD | _BAD, max_size=3)
 
@@ -277,3 +292,29 @@ def test_files_that_cannot_be_made_out_never_take_an_object_away(
     for earlier in history:
         current = current.apply(earlier)
     assert current.apply(edit).objects == current.objects
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """Return a good manifest with something cut out, doubled or put in."""
+    good = draw(
+        st.sampled_from([SEED, TLS_SECRET, service("shop"), '{"apiVersion": "v1", "kind": "List", "items": [{}]}'])
+    )
+    text = good.encode()
+    start, end = sorted(draw(st.tuples(*[st.integers(0, len(text))] * 2)))
+    put_in = draw(
+        st.binary(max_size=8) | st.sampled_from([b"", b"\n", b"- ", b": ", b"{", b"]", b"null", text[start:end] * 2])
+    )
+    return text[:start] + put_in + text[end:]
+
+
+@given(st.sampled_from(["a.yaml", "a.json"]), st.binary(max_size=64) | damaged())
+def test_any_bytes_in_a_file_are_objects_or_problems(path: str, content: bytes) -> None:
+    """Nothing that a file can hold is raised, and every problem says where it is and what to do."""
+    found = FolderState("m").apply({path: content})
+    for problem in found.problems:
+        assert problem.location.startswith(f"m/{path}:")
+        assert 1 <= int(problem.location.rsplit(":")[-1]) <= len(content.decode(errors="replace").splitlines()) + 1
+        assert problem.message.endswith(".")
+        assert problem.remedy
+        assert "a2V5" not in problem.message

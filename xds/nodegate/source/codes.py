@@ -19,6 +19,13 @@ FILE_TOO_LARGE = ProblemCode(
     "A manifest is larger than nodegate reads. What was read from it before stays in use.",
     "Split it into several files; `---` separates documents.",
 )
+EMPTY_FILE = ProblemCode(
+    "EmptyFile",
+    "A manifest that held objects is empty. That is what a full disk leaves, or `kubectl get ... > FILE` while it runs "
+    "or when it fails, so what was read from the file before stays in use.",
+    "Remove the file to remove its objects, or leave a comment in it.",
+    Severity.WARNING,
+)
 INVALID_ENCODING = ProblemCode(
     "InvalidEncoding",
     "A manifest is not UTF-8 text. What was read from it before stays in use.",
@@ -105,6 +112,7 @@ CODES: tuple[ProblemCode, ...] = (
     FOLDER_MISSING,
     FILE_UNREADABLE,
     FILE_TOO_LARGE,
+    EMPTY_FILE,
     INVALID_ENCODING,
     INVALID_SYNTAX,
     DOCUMENT_TOO_COMPLEX,

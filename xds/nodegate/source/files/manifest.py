@@ -60,6 +60,11 @@ def read_manifest(path: str, content: bytes | Unreadable, shown: str) -> Manifes
     return collected.manifest()
 
 
+def emptied_manifest(path: str, shown: str) -> Manifest:
+    """Return what a file says that held objects and is empty now: nothing that can be relied on."""
+    return _failed(codes.EMPTY_FILE.found(file_ref(path), "", "The file held objects and is empty now."), shown)
+
+
 def _failed(problem: Problem, location: str) -> Manifest:
     return Manifest(incomplete=True, failed=True, problems=(replace(problem, location=location),))
 

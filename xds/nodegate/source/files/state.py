@@ -11,7 +11,7 @@ from nodegate.model.objects import Object
 from nodegate.model.problem import Problem
 from nodegate.model.refs import Kind, Ref
 from nodegate.source import codes
-from nodegate.source.files.manifest import Manifest, Unreadable, read_manifest
+from nodegate.source.files.manifest import Manifest, Unreadable, emptied_manifest, read_manifest
 
 Content = bytes | Unreadable | None
 """What a file holds now; None when it is gone."""
@@ -61,9 +61,9 @@ class FolderState:
     def apply(self, contents: Mapping[str, Content]) -> FolderState:
         """Return the state after the files in ``contents`` (path below the folder -> content) changed.
 
-        What does not decode keeps its last good version: every object of a file that is not readable, else the object
-        alone. The last good version is looked up by file and by object, so a file may be renamed or an object moved
-        to another file while it is broken.
+        What does not decode keeps its last good version: every object of a file that is not readable or suddenly
+        empty, else the object alone. The last good version is looked up by file and by object, so a file may be
+        renamed or an object moved to another file while it is broken.
         """
         files = {path: file for path, file in self.files.items() if contents.get(path, b"") is not None}
         gone = {file.digest: file for path, file in self.files.items() if path not in files}
@@ -88,8 +88,12 @@ class FolderState:
         if before is not None and before.digest == digest:
             return before
         before = before or gone.get(digest)
-        manifest = read_manifest(path, content, self._shown(path))
-        return ManifestFile(digest, manifest, self._kept(manifest, before.objects if before else {}))
+        known = before.objects if before else {}
+        if known and isinstance(content, bytes) and not content.strip():
+            manifest = emptied_manifest(path, self._shown(path))
+        else:
+            manifest = read_manifest(path, content, self._shown(path))
+        return ManifestFile(digest, manifest, self._kept(manifest, known))
 
     def _kept(self, manifest: Manifest, before: Mapping[Ref, Object]) -> dict[Ref, Object]:
         if manifest.incomplete:
