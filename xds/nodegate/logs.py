@@ -11,8 +11,9 @@ from typing import Any, TextIO
 
 import structlog
 
-FORMATS = ("auto", "console", "json")
-LEVELS = ("debug", "info", "warning", "error")
+from nodegate.settings import LOG_FORMATS, LOG_LEVELS
+
+FORMATS, LEVELS = LOG_FORMATS, LOG_LEVELS
 
 
 def configure(form: str = "auto", level: str = "info", stream: TextIO | None = None) -> None:

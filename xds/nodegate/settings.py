@@ -16,6 +16,9 @@ XDS_ADDRESS = "127.0.0.1:9900"
 HTTP_ADDRESS = "127.0.0.1:9902"
 DEBUG_ADDRESS = "127.0.0.1:9903"
 
+LOG_FORMATS = ("auto", "console", "json")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
 
 @dataclass(frozen=True, slots=True)
 class TcpAddress:

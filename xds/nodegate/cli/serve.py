@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from nodegate import settings as s
 from nodegate.cli.choices import translation_flags
 from nodegate.cli.flags import flag
-from nodegate.logs import FORMATS, LEVELS
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -28,8 +27,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @flag("--insecure-xds/--no-insecure-xds", default=False, help="Send private keys to proxies that prove nothing.")
 @flag("--xds-reflection/--no-xds-reflection", default=False, help="Let gRPC tools ask for the services.")
 @translation_flags
-@flag("--log-format", type=click.Choice(FORMATS), default="auto", help="auto: console on a terminal, else json.")
-@flag("--log-level", type=click.Choice(LEVELS), default="info", help="The least severe lines to write.")
+@flag("--log-format", type=click.Choice(s.LOG_FORMATS), default="auto", help="auto: console on a terminal, else json.")
+@flag("--log-level", type=click.Choice(s.LOG_LEVELS), default="info", help="The least severe lines to write.")
 def serve(  # noqa: PLR0913  # one argument for each flag is click's way
     *,
     source: str,

@@ -18,19 +18,17 @@ class Keeper:
     def __init__(self, claims: Claims, store: PortStore | None) -> None:
         self._claims = claims
         self._store = store
-        self._kept = store.encode(claims) if store else b""
+        self._kept = claims.revision
 
     async def keep(self) -> bool:
-        """Write the claims if they differ from what was written; return False, and log why, when that failed."""
-        if self._store is None:
-            return True
-        content = self._store.encode(self._claims)
-        if content == self._kept:
+        """Write the claims if they have changed since; return False, and log why, when that failed."""
+        revision = self._claims.revision
+        if self._store is None or revision == self._kept:
             return True
         try:
-            await to_thread(self._store.write, content)
+            await to_thread(self._store.write, self._store.encode(self._claims))
         except StateError as error:
             log.error(str(error))  # noqa: TRY400  # the sentence says it all
             return False
-        self._kept = content
+        self._kept = revision
         return True

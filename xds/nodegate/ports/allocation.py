@@ -76,6 +76,8 @@ class Claims:
         self._port_of: dict[str, int] = {}
         self._taken: dict[int, str] = {}
         self._waiting: set[str] = set()
+        self.revision = 0
+        """Grows with everything that has to be kept; what is equal need not be written again."""
         for listener, port in sorted((claims or {}).items()):
             if port in self.range and port not in self._taken:
                 self._take(listener, port)
@@ -158,12 +160,14 @@ class Claims:
         if port is None:
             return None
         del self._taken[port]
+        self.revision += 1
         self._resting[port] = Rest(port, name, now + REST_SECONDS)
         return Claimed(name, None)
 
     def _take(self, name: str, port: int) -> None:
         self._port_of[name] = port
         self._taken[port] = name
+        self.revision += 1
 
     def _wake(self, now: float) -> None:
         """End the rests that are over; one that ends impossibly late (the clock was set back) ends in due time."""
