@@ -28,13 +28,15 @@ from nodegate.source.validation.names import (
 _PATH_TYPES = ("Exact", "ImplementationSpecific", "Prefix")
 _NEVER_IN_PATHS = ("//", "/./", "/../", "%2f", "%2F")
 _NEVER_AT_END = ("/..", "/.")
-_CLASS_ANNOTATION = "kubernetes.io/ingress.class"
 _CONTROLLER = re.compile(r"[^/]+/[-A-Za-z0-9/._~%!$&'()*+,;=:]+\Z")
 _CONTROLLER_LIMIT = 250
 
 
 def check_ingress(ingress: Ingress) -> Iterator[Finding]:
-    """Yield what an API server refuses in an Ingress."""
+    """Yield what an API server refuses in an Ingress at any time.
+
+    Two classes that differ, in the annotation and in the field, it refuses on create only: a cluster may hold them.
+    """
     spec = ingress.spec
     if not spec.rules and spec.default_backend is None:
         yield _invalid(("spec",), "The Ingress has neither rules nor defaultBackend, and needs one of them.")
@@ -46,7 +48,6 @@ def check_ingress(ingress: Ingress) -> Iterator[Finding]:
         yield from _tls(tls, ("spec", "tls", index))
     if spec.ingress_class_name is not None and (fault := dns_subdomain_fault(spec.ingress_class_name)):
         yield _invalid(("spec", "ingressClassName"), f"The class {fault}.")
-    yield from _two_classes(ingress)
 
 
 def check_ingress_class(ingress_class: IngressClass) -> Iterator[Finding]:
@@ -58,14 +59,6 @@ def check_ingress_class(ingress_class: IngressClass) -> Iterator[Finding]:
         yield _invalid(path, f"The controller is longer than {_CONTROLLER_LIMIT} characters.")
     elif not _CONTROLLER.match(controller) or dns_subdomain_fault(controller.split("/")[0]):
         yield _invalid(path, f"The controller {controller!r} is not a DNS name, '/' and a path, like example.com/name.")
-
-
-def _two_classes(ingress: Ingress) -> Iterator[Finding]:
-    by_annotation = ingress.metadata.annotations.get(_CLASS_ANNOTATION)
-    by_field = ingress.spec.ingress_class_name
-    if by_annotation is not None and by_field is not None and by_annotation != by_field:
-        message = f"The annotation says class {by_annotation!r}, spec.ingressClassName says {by_field!r}."
-        yield _invalid(("metadata", "annotations", _CLASS_ANNOTATION), message, "Remove the annotation.")
 
 
 def _rule(rule: IngressRule, path: Path) -> Iterator[Finding]:
