@@ -12,10 +12,14 @@ from tests.e2e.rig.waiting import eventually
 
 
 class ControlPlane:
-    """The control plane on a folder of manifests. It has the same addresses after every start."""
+    """The control plane on a folder of manifests. It has the same addresses after every start.
+
+    ``flags`` are added to those it always has.
+    """
 
     def __init__(self, source: Path, state_dir: Path, log: Path) -> None:
         self._source, self._state_dir, self._log = source, state_dir, log
+        self.flags: list[str] = []
         self.xds_address = f"127.0.0.1:{free_port()}"
         self._http = f"127.0.0.1:{free_port()}"
         self._debug = f"127.0.0.1:{free_port()}"
@@ -30,7 +34,8 @@ class ControlPlane:
             "--http-address": self._http,
             "--debug-address": self._debug,
         }
-        process = Child(python("nodegate", "serve", *(word for flag in flags.items() for word in flag)), self._log)
+        words = [word for flag in flags.items() for word in flag] + self.flags
+        process = Child(python("nodegate", "serve", *words), self._log)
         self._process = process
 
         def ready() -> bool:

@@ -18,15 +18,24 @@ DRAIN_SECONDS = "2"
 
 
 class Envoy:
-    """One Envoy process. ``variant`` is ``delta`` or ``sotw``."""
+    """One Envoy process. ``variant`` is ``delta`` or ``sotw``; ``bootstrap`` replaces parts of the usual one."""
 
-    def __init__(self, binary: Path, xds_address: str, variant: str, log: Path, *, node: str = "node-1") -> None:
+    def __init__(
+        self,
+        binary: Path,
+        xds_address: str,
+        variant: str,
+        log: Path,
+        *,
+        node: str = "node-1",
+        bootstrap: Mapping[str, Any] | None = None,
+    ) -> None:
         self.variant = variant
         self.admin = f"http://127.0.0.1:{free_port()}"
-        bootstrap = make_bootstrap(xds_address, variant, self.admin.removeprefix("http://"), node)
+        made = make_bootstrap(xds_address, variant, self.admin.removeprefix("http://"), node) | dict(bootstrap or {})
         # Envoy drains a removed listener for ten minutes unless told otherwise, and keeps its routes as long.
         self.process = Child(
-            envoy_command(binary, bootstrap, "--drain-time-s", DRAIN_SECONDS, "--log-level", "warning"), log
+            envoy_command(binary, made, "--drain-time-s", DRAIN_SECONDS, "--log-level", "warning"), log
         )
         self.wait_until(lambda: self._ask("/server_info"), what="Envoy's admin interface")
 
@@ -65,6 +74,12 @@ class Envoy:
     def clusters_of(self, namespace: str) -> set[str]:
         """Return the names of the clusters of a namespace."""
         return {name for name in self.clusters() if name.startswith(f"{namespace}/")}
+
+    def knows(self, cluster: str) -> bool:
+        """Whether Envoy has a cluster, active or warming."""
+        return f'"{cluster}"' in fetch(f"{self.admin}/config_dump?resource=dynamic_active_clusters").body + (
+            fetch(f"{self.admin}/config_dump?resource=dynamic_warming_clusters").body
+        )
 
     def stats(self, pattern: str) -> dict[str, int]:
         """Return the counters and gauges whose name matches a regular expression."""

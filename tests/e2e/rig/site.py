@@ -6,6 +6,7 @@ import contextlib
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from tests.e2e.rig.backend import Backends
 from tests.e2e.rig.control_plane import ControlPlane
@@ -17,7 +18,10 @@ from tests.e2e.rig.waiting import eventually
 
 
 class Site:
-    """One namespace of its own, served by one Envoy. Everything ends with :meth:`stop`."""
+    """One namespace of its own, served by one Envoy. Everything ends with :meth:`stop`.
+
+    What is in ``bootstrap`` replaces that part of Envoy's usual one.
+    """
 
     def __init__(self, envoy_binary: Path, backends: Backends, variant: str, folder: Path) -> None:
         self._binary, self._folder = envoy_binary, folder
@@ -29,13 +33,20 @@ class Site:
         self.manifests.put(ingress_class())
         self.backends = backends
         self.server = ControlPlane(folder / "manifests", folder / "state", folder / "server.log")
+        self.bootstrap: dict[str, Any] = {}
         self.envoy: Envoy
 
     def start(self) -> None:
         """Start the control plane and Envoy."""
         self.server.start()
         self._ending.callback(self.server.stop)
-        self.envoy = Envoy(self._binary, self.server.xds_address, self.variant, self._folder / "envoy.log")
+        self.envoy = Envoy(
+            self._binary,
+            self.server.xds_address,
+            self.variant,
+            self._folder / "envoy.log",
+            bootstrap=self.bootstrap,
+        )
         self._ending.callback(self.envoy.stop)
 
     def stop(self) -> None:

@@ -212,6 +212,9 @@ def _discover_by_dns(message: Any, name: str, port: int) -> None:
     message.cluster_type.name = "envoy.cluster.dns"
     pack(message.cluster_type.typed_config, _DNS)
     message.load_assignment.cluster_name = message.name
+    # A name server that does not answer would keep the cluster in warming, and with it Envoy's start and its ACK of
+    # every cluster beside it. The price: a route that turns to a name answers 503 until the name is resolved.
+    message.wait_for_warm_on_init.value = False
     address = message.load_assignment.endpoints.add().lb_endpoints.add().endpoint.address.socket_address
     address.address = name
     address.port_value = port
