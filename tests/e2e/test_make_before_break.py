@@ -103,6 +103,27 @@ def test_no_request_is_lost_in_two_hundred_moves(site: Site, record_property: Ca
     record_property("load", move_under_load(site, moves=200, stream_seconds=30, seed=random.randrange(2**32)))
 
 
+@pytest.mark.timeout(120)
+def test_no_request_is_lost_when_the_old_service_goes_well_before_the_new_one_comes(
+    site: Site, record_property: Callable[[str, object], None]
+) -> None:
+    """Gaps longer than the quiet time of the hold-off: what is half a rename stays unsent (decision 0006)."""
+    old, new = Standing(site, "old", "blue"), Standing(site, "new", "green")
+    site.manifests.put(*old.objects, site.ingress({"/": "old"}))
+    site.start()
+    site.answers("blue", within=15)
+    load = site.load(rate=200)
+    for item in old.objects:
+        site.manifests.drop(item)
+    for item in (*new.objects, site.ingress({"/": "new"})):
+        time.sleep(0.08)
+        site.manifests.put(item)
+    site.answers("green")
+    report = load.finish()
+    record_property("load", report.summary())
+    report.require_flawless()
+
+
 def kill_in_the_middle_of_moves(site: Site, moves: int, seed: int) -> str:
     """Kill the server at a random moment of each move, start it again, and return the figures."""
     chance = random.Random(seed)
