@@ -66,3 +66,7 @@ bench: install ## Measure nodegate beside its peers and print the tables
 .PHONY: lock
 lock: install ## Write requirements/*.txt anew from pyproject.toml
 	@$(BIN)/python tools/lock.py $(LOCK_ARGS)
+
+.PHONY: protos
+protos: install ## Generate protos/nodegate_protos anew from protos/nodegate
+	@$(BIN)/python tools/protos.py
