@@ -14,7 +14,7 @@ def main() -> int:
     """Print what to do when the text is newer than the module."""
     if protos.is_current():
         return 0
-    print(f"{protos.GENERATED.relative_to(protos.ROOT)}: not made from the redirect.proto that is here; run make protos.")
+    print(f"{protos.GENERATED.relative_to(protos.ROOT)}: not made from the redirect.proto of now; run make protos.")
     return 1
 
 
