@@ -23,7 +23,7 @@ NAMESPACE_TERMINATING = ProblemCode(
     Severity.INFO,
 )
 INVALID_NAME = ProblemCode(
-    "InvalidName",
+    "InvalidIngressName",
     "The name or namespace of the Ingress is empty or holds a character no Kubernetes name holds: it is not served.",
     "Use lower-case letters, digits, '-' and '.'.",
 )

@@ -1,0 +1,139 @@
+"""Well-typed objects that hold anything at all: what a decoder lets through, translation has to stand."""
+
+from __future__ import annotations
+
+import types
+import typing
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import msgspec
+from hypothesis import strategies as st
+
+from nodegate.model.changes import Change, Claimed, Delete, Quarantined, Upsert
+from nodegate.model.objects import KIND_OF, Metadata, Object
+from nodegate.translate.annotations import INGRESS_ANNOTATIONS, SERVICE_ANNOTATIONS
+from nodegate.translate.settings import CONTROLLER, Expose, KeyPair, ListenerMode, Settings
+from tests.certificates import pair
+
+_GOOD = pair("a.example")
+_WORDS = ["", "a", "app", "nodegate", "a.example", "*.a.example", "web", "80", "/", "/a", "*", "@", "a/b", "..", "TCP"]
+_MEANT = [
+    "Exact",
+    "Prefix",
+    "ImplementationSpecific",
+    "IPv4",
+    "IPv6",
+    "FQDN",
+    "10.0.0.1",
+    "fd00::1",
+    "ClientIP",
+    "https",
+]
+_MEANT += [
+    "ExternalName",
+    "localhost",
+    "www.example.com",
+    "h2c",
+    "PreferClose",
+    "Terminating",
+    "kubernetes.io/tls",
+    "(",
+]
+TEXT = st.one_of(st.sampled_from(_WORDS + _MEANT), st.text(max_size=8))
+_KEYS = [annotation.key for annotation in (*INGRESS_ANNOTATIONS, *SERVICE_ANNOTATIONS)]
+_KEYS += ["kubernetes.io/ingress.class", "kubernetes.io/service-name", "ingressclass.kubernetes.io/is-default-class"]
+_VALUES = [annotation.example for annotation in (*INGRESS_ANNOTATIONS, *SERVICE_ANNOTATIONS)]
+_BYTES = [b"", b"x", _GOOD.certificate, _GOOD.key, _GOOD.authority]
+_DATES = st.datetimes() | st.datetimes(timezones=st.just(UTC)) | st.just(datetime.max)  # noqa: DTZ901  # on purpose
+
+_PLAIN: dict[Any, st.SearchStrategy[Any]] = {
+    str: TEXT,
+    int: st.one_of(st.sampled_from([0, 1, 80, 65_535, 65_536, -1]), st.integers(-(2**63), 2**63 - 1)),
+    bool: st.booleans(),
+    types.NoneType: st.none(),
+    datetime: _DATES,
+    dict[str, str]: st.dictionaries(
+        st.one_of(st.sampled_from(_KEYS), TEXT), st.one_of(st.sampled_from([*_VALUES, CONTROLLER]), TEXT), max_size=4
+    ),
+    dict[str, bytes]: st.dictionaries(
+        st.sampled_from(["tls.crt", "tls.key", "ca.crt"]), st.one_of(st.sampled_from(_BYTES), st.binary(max_size=9))
+    ),
+}
+_OWN = {
+    ("EndpointSliceSpec", "service_name"): st.just("app"),
+    ("IngressSpec", "ingress_class_name"): st.sampled_from(["nodegate", "nodegate", None, ""]),
+    ("IngressClassSpec", "controller"): st.sampled_from([CONTROLLER, CONTROLLER, "x"]),
+    ("IngressServiceBackend", "name"): st.sampled_from(["app", "web"]) | TEXT,
+    ("HTTPIngressPath", "path"): st.sampled_from(["/", "/a", "/a/", "/a.*", "/.well-known/acme-challenge/x"]) | TEXT,
+    ("HTTPIngressPath", "path_type"): st.sampled_from(["Exact", "Prefix", "ImplementationSpecific"]) | TEXT,
+    ("IngressRule", "host"): st.sampled_from(["", "a.example", "*.a.example"]) | TEXT,
+}
+"""Fields for which mere luck would hardly ever find something that means something."""
+
+
+def arbitrary(of: Any) -> st.SearchStrategy[Any]:
+    """Return values of any type that fields of the model have."""
+    if of in _PLAIN:
+        return _PLAIN[of]
+    origin, arguments = typing.get_origin(of), typing.get_args(of)
+    if origin is tuple:
+        return st.lists(st.deferred(lambda: arbitrary(arguments[0])), max_size=3).map(tuple)
+    if origin in {typing.Union, types.UnionType}:
+        return st.one_of([arbitrary(argument) for argument in arguments])
+    if of is Metadata:
+        return _metadata()
+    return _struct(of)
+
+
+@cache
+def _struct(of: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
+    hints = typing.get_type_hints(of)
+    fields = {
+        field.name: _OWN[own] if (own := (of.__name__, field.name)) in _OWN else arbitrary(hints[field.name])
+        for field in msgspec.structs.fields(of)
+    }
+    return st.builds(of, **fields)
+
+
+def _metadata() -> st.SearchStrategy[Metadata]:
+    """Return metadata of few names, so that objects find each other."""
+    labels = st.one_of(st.just({"kubernetes.io/service-name": "app"}), _PLAIN[dict[str, str]])
+    return st.builds(
+        Metadata,
+        st.sampled_from(["app", "web", "nodegate"]) | TEXT,
+        st.sampled_from(["default", "default", ""]) | TEXT,
+        creation_timestamp=st.none() | _DATES,
+        deletion_timestamp=st.none() | st.none() | _DATES,
+        labels=labels,
+        annotations=_PLAIN[dict[str, str]],
+    )
+
+
+def objects() -> st.SearchStrategy[Object]:
+    """Return objects of every kind."""
+    return st.one_of([arbitrary(model) for model in KIND_OF])
+
+
+def changes() -> st.SearchStrategy[Change]:
+    """Return changes of every kind."""
+    claims = st.builds(
+        Claimed,
+        st.sampled_from(["default/web/http", "default/app/http", "shared/http", "shared/https"]) | TEXT,
+        st.none() | st.integers(1, 65_535),
+    )
+    quarantined = st.builds(
+        lambda content, none: Quarantined(content.ref, None if none else content), objects(), st.booleans()
+    )
+    return st.one_of(objects().map(Upsert), objects().map(lambda content: Delete(content.ref)), claims, quarantined)
+
+
+SETTINGS = st.sampled_from(
+    [
+        Settings(),
+        Settings(listener_mode=ListenerMode.SHARED, self_signed=KeyPair(_GOOD.certificate, _GOOD.key)),
+        Settings(external_names=True, default_backend=("default", "app", "80"), access_log=True),
+        Settings(listener_mode=ListenerMode.SHARED, expose=Expose.HOST, default_certificate=("default", "app")),
+    ]
+)
