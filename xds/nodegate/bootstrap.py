@@ -26,7 +26,22 @@ UPSTREAM_MARK = 0xA00
 _SOL_SOCKET, _SO_MARK = 1, 36
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_TLS = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
 _CONNECTIONS = "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
+
+
+class XdsTls(msgspec.Struct, frozen=True, kw_only=True):
+    """How Envoy checks the control plane, and proves which node it is. Paths are those on Envoy's machine.
+
+    ``ca`` signed the control plane's certificate, which has to be for ``server_name``, a DNS name or an IP address.
+    ``certificate`` and ``key`` are Envoy's own; the certificate has to name the node (DESIGN 3.8). Envoy reads all of
+    them at its start.
+    """
+
+    ca: str
+    server_name: str
+    certificate: str = ""
+    key: str = ""
 
 
 class BootstrapSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +49,8 @@ class BootstrapSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``node_id`` empty means ``node_name``. ``redirect`` says that this node's agent steers traffic to Envoy: listeners
     are transparent and upstream connections carry a mark, both of which take NET_ADMIN. ``sotw`` asks for state of
-    the world instead of delta. ``max_connections`` limits the clients' connections of the whole Envoy.
+    the world instead of delta. ``tls`` None speaks plaintext. ``max_connections`` limits the clients' connections of
+    the whole Envoy.
     """
 
     xds_address: Address
@@ -45,6 +61,7 @@ class BootstrapSettings(msgspec.Struct, frozen=True, kw_only=True):
     admin_address: Address = TcpAddress("127.0.0.1", 9901)
     redirect: bool = False
     sotw: bool = False
+    tls: XdsTls | None = None
     max_connections: int = 50_000
 
 
@@ -54,7 +71,7 @@ def bootstrap(settings: BootstrapSettings) -> dict[str, Any]:
         "node": _node(settings),
         "admin": {"address": _address(settings.admin_address)},
         "dynamic_resources": _dynamic_resources(sotw=settings.sotw),
-        "static_resources": {"clusters": [_xds_cluster(settings.xds_address)]},
+        "static_resources": {"clusters": [_xds_cluster(settings.xds_address, settings.tls)]},
         **(_upstream_mark() if settings.redirect else {}),
         "overload_manager": _overload_manager(settings.max_connections),
         "layered_runtime": {"layers": [{"name": "admin", "admin_layer": {}}]},
@@ -93,12 +110,13 @@ def _dynamic_resources(*, sotw: bool) -> dict[str, Any]:
     }
 
 
-def _xds_cluster(address: Address) -> dict[str, Any]:
+def _xds_cluster(address: Address, tls: XdsTls | None) -> dict[str, Any]:
     """Return the cluster of the control plane, whose death is noticed within 20 s also when no packet says so."""
     return {
         "name": XDS_CLUSTER,
         **_discovery(address),
         "connect_timeout": "2s",
+        **({"transport_socket": _transport_socket(tls)} if tls else {}),
         "load_assignment": {
             "cluster_name": XDS_CLUSTER,
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(address)}}]}],
@@ -115,6 +133,23 @@ def _xds_cluster(address: Address) -> dict[str, Any]:
             "tcp_keepalive": {"keepalive_time": 30, "keepalive_interval": 5, "keepalive_probes": 3}
         },
     }
+
+
+def _transport_socket(tls: XdsTls) -> dict[str, Any]:
+    """Return TLS that accepts the one server name only: a certificate of the same CA is not enough."""
+    by_ip = TcpAddress(tls.server_name, 0).is_ip
+    name = {"san_type": "IP_ADDRESS" if by_ip else "DNS", "matcher": {"exact": tls.server_name}}
+    common: dict[str, Any] = {
+        "alpn_protocols": ["h2"],
+        "validation_context": {"trusted_ca": {"filename": tls.ca}, "match_typed_subject_alt_names": [name]},
+    }
+    if tls.certificate:
+        own = {"certificate_chain": {"filename": tls.certificate}, "private_key": {"filename": tls.key}}
+        common["tls_certificates"] = [own]
+    context: dict[str, Any] = {"@type": f"type.googleapis.com/{_TLS}", "common_tls_context": common}
+    if not by_ip:
+        context["sni"] = tls.server_name
+    return {"name": "envoy.transport_sockets.tls", "typed_config": context}
 
 
 def _discovery(address: Address) -> dict[str, Any]:

@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
 from envoy.extensions.resource_monitors.downstream_connections.v3 import downstream_connections_pb2 as _connections
+from envoy.extensions.transport_sockets.tls.v3 import tls_pb2 as _tls
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2 as _options
 from google.protobuf.json_format import ParseDict
+from msgspec.structs import replace
 
-from nodegate.bootstrap import BootstrapSettings, bootstrap
+from nodegate.bootstrap import BootstrapSettings, XdsTls, bootstrap
 from nodegate.demo.envoy_binary import ENVIRONMENT, cached_envoy
 from nodegate.settings import TcpAddress, UnixAddress
+from tests.transport.certificates import Authority
 
 LOOPBACK = TcpAddress("127.0.0.1", 9900)
 CASES = {
@@ -46,17 +49,49 @@ def test_it_is_a_bootstrap_of_the_envoy_api(case: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_envoy_accepts_it(case: str, tmp_path: Path) -> None:
-    """``envoy --mode validate`` finds nothing wrong."""
+    """``envoy --mode validate`` finds nothing wrong, and nothing that is going to be."""
+    require_valid(CASES[case], tmp_path)
+
+
+def require_valid(settings: BootstrapSettings, folder: Path) -> None:
+    """Let Envoy look at a bootstrap."""
     envoy = cached_envoy()
     if envoy is None:
         pytest.skip(f"no Envoy: run `python -m nodegate.demo.envoy_binary` to install one, or set {ENVIRONMENT}")
-    path = tmp_path / "envoy.json"
-    path.write_text(json.dumps(bootstrap(CASES[case])))
+    path = folder / "envoy.json"
+    path.write_text(json.dumps(bootstrap(settings)))
     done = subprocess.run(
         [envoy, "--mode", "validate", "-c", path, "-l", "warning"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "deprecated" not in done.stderr.lower()
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> XdsTls:
+    """Return real files: Envoy reads them when it validates."""
+    authority = Authority()
+    certificate, key = authority.issue("n1").write(tmp_path, "n1")
+    (tmp_path / "ca.crt").write_bytes(authority.certificate)
+    return XdsTls(ca=f"{tmp_path}/ca.crt", server_name="nodegate.svc", certificate=str(certificate), key=str(key))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server_name", ["nodegate.svc", "192.0.2.7"])
+def test_envoy_accepts_tls_to_the_control_plane(tls: XdsTls, server_name: str, tmp_path: Path) -> None:
+    """By name and by address."""
+    require_valid(replace(CASES["DNS name"], tls=replace(tls, server_name=server_name)), tmp_path)
+
+
+def test_with_tls_only_the_named_control_plane_is_believed(tls: XdsTls) -> None:
+    """Any other certificate of the same CA, such as that of another node, is not enough."""
+    config = ParseDict(bootstrap(replace(CASES["delta over IP"], tls=tls)), Bootstrap())
+    context = _tls.UpstreamTlsContext()
+    assert config.static_resources.clusters[0].transport_socket.typed_config.Unpack(context)
+    assert context.sni == "nodegate.svc"
+    (name,) = context.common_tls_context.validation_context.match_typed_subject_alt_names
+    assert (name.SanType.Name(name.san_type), name.matcher.exact) == ("DNS", "nodegate.svc")
+    assert context.common_tls_context.tls_certificates[0].certificate_chain.filename == tls.certificate
 
 
 def test_delta_is_the_default_and_state_of_the_world_is_there_for_who_asks() -> None:

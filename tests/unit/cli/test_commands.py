@@ -250,6 +250,22 @@ def test_an_address_that_is_none_is_a_usage_error_with_an_example(address: str, 
     assert says in result.stderr
 
 
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--xds-client-key", "k"),
+        ("--xds-server-name", "n"),
+        ("--xds-client-certificate", "c", "--xds-client-key", "k"),
+        ("--xds-ca", "ca", "--xds-address", "unix:/run/x.sock"),
+    ],
+)
+def test_half_of_a_tls_configuration_is_a_usage_error(flags: tuple[str, ...]) -> None:
+    """It would be plaintext that looks secured."""
+    result = run("bootstrap", *flags)
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+
+
 # --- serve ----------------------------------------------------------------------------------------------------------
 
 
