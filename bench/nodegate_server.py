@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
 from collections.abc import Iterable
@@ -48,8 +49,11 @@ def _refs(body: Body) -> tuple[Key, ...]:
 
 async def _main(path: Path) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    gc.set_threshold(50_000)  # this, and the freezing, is what `nodegate serve` does (nodegate.app)
     publisher = Publisher()
     publisher.publish(Target().apply(changes(read(path))))
+    gc.collect()
+    gc.freeze()
     server = XdsServer(publisher, Clients(), address="127.0.0.1:0")
     async with server.serving():
         await obey(f"127.0.0.1:{server.port}", Nodegate(publisher))
