@@ -123,7 +123,7 @@ def _default_cluster(name: str) -> Plain:
 
 @cache
 def _default_listener(base: str, port: int, scheme: Scheme) -> Plain:
-    made = listener(Place(base, port, scheme), Settings(), [Chain("", (), "")], ())
+    made = listener(Place(base, port, scheme), Settings(), [Chain("", (), "")], {}, ())
     return rendered(made.resolve(NodeFacts()))
 
 

@@ -354,6 +354,8 @@ OWN_KEYS = frozenset({"port", "http-port", "https-port", "ingress", "owner"})
 def _read(
     ref: Ref, given: Mapping[str, str], table: tuple[Annotation, ...], options: Options
 ) -> tuple[Options, tuple[Problem, ...]]:
+    if not any(key.startswith(PREFIX) for key in given):
+        return options, ()
     known = {annotation.key: annotation for annotation in table}
     problems = []
     for key in sorted(given):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from nodegate.translate.hosts import is_wildcard
+from nodegate.translate.listeners import Chain
 from nodegate.translate.names import ObjectName, Scheme
 from nodegate.translate.options import RouteOptions
+from nodegate.translate.route_table import RouteTable
 from nodegate.translate.settings import ListenerMode, Settings
 from nodegate.translate.tls import HostChains
 from nodegate.translate.virtual_hosts import VirtualHost
@@ -22,7 +24,7 @@ class Frontend:
     ``hosts`` and ``declared`` say which Ingresses name a host in a rule and in ``tls``; ``chains`` which certificate
     each of the latter is served with, and ``default_secret`` the one for clients that ask for no host, where an
     Ingress of its own frontend declares one. ``wanted`` holds the Secrets declared for each host, ``built`` the virtual
-    hosts.
+    hosts, ``tables`` those joined to route configurations, ``chain_bytes`` the filter chains made last.
     """
 
     name: str
@@ -34,6 +36,8 @@ class Frontend:
     wanted: dict[str, frozenset[ObjectName]] = field(default_factory=dict)
     default_secret: ObjectName | None = None
     built: dict[str, VirtualHost] = field(default_factory=dict)
+    tables: dict[Scheme, RouteTable] = field(default_factory=dict)
+    chain_bytes: dict[Chain, bytes] = field(default_factory=dict)
 
     @property
     def is_shared(self) -> bool:

@@ -53,17 +53,23 @@ class Place:
     redirected: bool = True
 
 
-def listener(place: Place, settings: Settings, chains: Iterable[Chain], causes: tuple[Ref, ...]) -> Entry:
+def listener(
+    place: Place, settings: Settings, chains: Iterable[Chain], made: dict[Chain, bytes], causes: tuple[Ref, ...]
+) -> Entry:
     """Return the listener ``base@port``; ``chains`` are those of HTTPS, and are not looked at for plain HTTP.
+
+    ``made`` holds the filter chains made for this listener before; it is replaced by those of now.
 
     A redirected one depends on one fact: transparent sockets and socket marks take NET_ADMIN, so a node without it
     gets neither.
     """
     secrets: set[str] = set()
     if place.scheme is Scheme.HTTPS:
-        chains = list(chains)
-        secrets = {chain.secret for chain in chains}
-        parts = [_secure_chain(chain, place, settings) for chain in chains]
+        now = {chain: made.get(chain) or _secure_chain(chain, place, settings) for chain in chains}
+        made.clear()
+        made.update(now)
+        secrets = {chain.secret for chain in now}
+        parts = list(now.values())
     else:
         parts = [_plain_chain(place, settings)]
     body = b"".join([_head(place, settings), *parts, _tail(place, settings)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nodegate.model.refs import Ref
 from nodegate.snapshot.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from nodegate.translate.certifying import authority_fault, has_default
 from nodegate.translate.clusters import cluster
@@ -12,9 +13,10 @@ from nodegate.translate.index import Index, Unit
 from nodegate.translate.listeners import Chain, Place, listener
 from nodegate.translate.names import ClusterKey, ObjectName, Scheme, ingress_ref, listener_name, route_name
 from nodegate.translate.plan import Backend, Plan
+from nodegate.translate.route_table import RouteTable
 from nodegate.translate.settings import Expose, Settings
 from nodegate.translate.tls import DEFAULT_CHAIN
-from nodegate.translate.virtual_hosts import HostInput, VirtualHost, build, route_configuration
+from nodegate.translate.virtual_hosts import HostInput, VirtualHost, build
 
 _NO_CLUSTERS: frozenset[ClusterKey] = frozenset()
 _NO_SERVICES: frozenset[ObjectName] = frozenset()
@@ -30,6 +32,8 @@ def make_virtual_hosts(index: Index) -> None:
         if given is not None:
             index.work["virtual host"] += 1
             made = frontend.built[host] = build(given, index.objects.services.get)
+        for scheme, table in frontend.tables.items():
+            table.put(host, made if made and scheme in made.elements else None)
         index.findings.replace(unit, made.problems if made else {})
         _follow(index, unit, before, made)
         index.dirty.routes.add(frontend.name)
@@ -88,9 +92,21 @@ def make_routes(index: Index) -> None:
             route = route_name(name, scheme)
             if frontend is None or scheme not in schemes:
                 index.withdraw((ROUTE, route))
-            elif name in index.dirty.routes or (ROUTE, route) not in index.emitted:
+                if frontend is not None:
+                    frontend.tables.pop(scheme, None)
+            elif name in index.dirty.routes or scheme not in frontend.tables:
                 index.work["route configuration"] += 1
-                index.emit(route_configuration(route, scheme, frontend.built))
+                index.emit(_table(frontend, route, scheme).resource())
+
+
+def _table(frontend: Frontend, name: str, scheme: Scheme) -> RouteTable:
+    """Return the table of a listener, which is kept from the first time on."""
+    table = frontend.tables.get(scheme)
+    if table is None:
+        table = frontend.tables[scheme] = RouteTable(name, scheme)
+        for host, built in frontend.built.items():
+            table.put(host, built)
+    return table
 
 
 def make_listeners(index: Index) -> None:
@@ -134,9 +150,16 @@ def _listen(index: Index, frontend: Frontend, base: str, scheme: Scheme, port: i
     _close(index, base, port)
     index.work["listener"] += 1
     index.listening[base] = port
-    causes = tuple(sorted(map(ingress_ref, frontend.members)))
     place = Place(base, port, scheme, redirected=not _on_host(index, frontend))
-    index.emit(listener(place, index.settings, chains, causes))
+    index.emit(listener(place, index.settings, chains, frontend.chain_bytes, _causes(frontend, scheme)))
+
+
+def _causes(frontend: Frontend, scheme: Scheme) -> tuple[Ref, ...]:
+    """Return what a listener is made from; on shared ones that is only what declares TLS, the rest is in its routes."""
+    names = frontend.members
+    if frontend.is_shared:
+        names = set().union(*frontend.declared.values()) if scheme is Scheme.HTTPS else set()
+    return tuple(sorted(map(ingress_ref, names)))
 
 
 def _close(index: Index, base: str, unless: int | None) -> None:

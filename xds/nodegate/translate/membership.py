@@ -70,7 +70,8 @@ def _leave(index: Index, planned: Plan) -> None:
 
 def _touch(index: Index, frontend: Frontend, planned: Plan) -> None:
     """Mark everything of a frontend that depends on what an Ingress says."""
-    index.dirty.frontends.add(frontend.name)
+    if planned.tls or not frontend.is_shared or len(frontend.members) <= 1:  # else no listener depends on it
+        index.dirty.frontends.add(frontend.name)
     index.dirty.units.update((frontend.name, host) for host in planned.hosts)
     if ANY_HOST in planned.hosts:  # requests for wildcards fall through to the routes of every host
         index.dirty.units.update((frontend.name, host) for host in frontend.wildcards)

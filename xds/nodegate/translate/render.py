@@ -58,10 +58,15 @@ def as_plain(message: Message) -> dict[str, Any]:
     return plain
 
 
-def _plain(value: Any) -> Any:
+_MAPS = frozenset({"typed_per_filter_config", "typed_extension_protocol_options", "policies", "json_format"})
+"""Fields that are maps, whose order says nothing and differs from process to process."""
+
+
+def _plain(value: Any, field: str = "") -> Any:
     """Return the same value of dicts and lists alone: an ``Any`` is rendered as an OrderedDict, which YAML refuses."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        keys = sorted(value) if field in _MAPS else value
+        return {key: _plain(value[key], key) for key in keys}
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return value

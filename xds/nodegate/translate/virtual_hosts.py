@@ -1,7 +1,7 @@
-"""Virtual hosts: all Ingresses' paths of one host in the order Envoy tries them, and route configurations of them.
+"""Virtual hosts: all Ingresses' paths of one host in the order Envoy tries them.
 
-A virtual host is serialised on its own, and a route configuration is a concatenation, so that a changed Ingress costs
-its hosts and not all hosts of a listener.
+Each is serialised on its own, as an element of a route configuration, so that a changed Ingress costs its hosts and not
+all hosts of a listener.
 """
 
 from __future__ import annotations
@@ -10,15 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from envoy.config.route.v3 import route_components_pb2 as components
-from envoy.config.route.v3 import route_pb2
 
 from nodegate.model.problem import Problem
 from nodegate.model.refs import Ref
-from nodegate.snapshot.resource import Resource, field_bytes
-from nodegate.snapshot.type_urls import CLUSTER, ROUTE
+from nodegate.snapshot.resource import field_bytes
 from nodegate.translate import codes
 from nodegate.translate.backends import resolve
-from nodegate.translate.connection_manager import CHAIN_HEADER, SNI_HEADER
 from nodegate.translate.hosts import ANY_HOST, is_wildcard
 from nodegate.translate.names import ClusterKey, ObjectName, Scheme, cause, service_ref
 from nodegate.translate.options import RouteOptions
@@ -39,7 +36,6 @@ from nodegate.translate.routes import (
 from nodegate.translate.upstreams import Upstream
 
 _VIRTUAL_HOSTS_FIELD = 2  # RouteConfiguration.virtual_hosts
-_NAME_FIELD = 1  # RouteConfiguration.name
 
 FindService = Callable[[ObjectName], Upstream | None]
 
@@ -236,31 +232,4 @@ def _of_scheme(resolved: Iterable[_Resolved], scheme: Scheme) -> Iterator[_Resol
             yield item
 
 
-def route_configuration(name: str, scheme: Scheme, hosts: Mapping[str, VirtualHost]) -> Resource:
-    """Return a listener's route configuration from its virtual hosts."""
-    ordered = [hosts[host] for host in sorted(hosts)]
-    elements = [host.elements[scheme] for host in ordered]
-    body = b"".join(
-        (
-            field_bytes(_NAME_FIELD, name.encode()),
-            *(element.entry for element in elements),
-            _END[scheme],
-        )
-    )
-    clusters = sorted(frozenset().union(*(element.clusters for element in elements)))
-    causes = sorted(frozenset().union(*(host.causes for host in ordered)))
-    refs = tuple((CLUSTER, cluster.name) for cluster in clusters)
-    return Resource(ROUTE, name, body, refs=refs, causes=tuple(causes))
-
-
 _RETRY_POLICY = retry_policy()
-# Hosts of an Ingress have no port, but `Host: h:8080` names the same host (ingress.md 2). All field numbers are above
-# that of virtual_hosts, so the concatenation is what serialising the whole message gives.
-_END = {
-    Scheme.HTTP: serialised(route_pb2.RouteConfiguration(ignore_port_in_host_matching=True)),
-    Scheme.HTTPS: serialised(
-        route_pb2.RouteConfiguration(
-            ignore_port_in_host_matching=True, request_headers_to_remove=[CHAIN_HEADER, SNI_HEADER]
-        )
-    ),
-}

@@ -1,0 +1,111 @@
+"""A route configuration that is joined from its virtual hosts, again and again, at little cost when one changes.
+
+On shared listeners a route configuration has all hosts of a cluster. What it names is counted as hosts come and go and
+kept in order, so that a changed host costs its own routes and one concatenation; sorting everything anew took ten times
+as long at 10,000 hosts.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Iterable
+from typing import Generic, TypeVar
+
+from envoy.config.route.v3 import route_pb2
+
+from nodegate.model.refs import Ref
+from nodegate.snapshot.resource import Key, Resource, field_bytes
+from nodegate.snapshot.type_urls import CLUSTER, ROUTE
+from nodegate.translate.connection_manager import CHAIN_HEADER, SNI_HEADER
+from nodegate.translate.names import Scheme
+from nodegate.translate.packing import serialised
+from nodegate.translate.virtual_hosts import VirtualHost
+
+Item = TypeVar("Item", str, Key, Ref)
+
+_NAME_FIELD = 1  # RouteConfiguration.name
+
+
+class RouteTable:
+    """The virtual hosts of one listener."""
+
+    def __init__(self, name: str, scheme: Scheme) -> None:
+        self.name = name
+        self._scheme = scheme
+        self._hosts: dict[str, VirtualHost] = {}
+        self._order: list[str] = []  # the hosts, ordered, and for each its bytes
+        self._entries: list[bytes] = []
+        self._refs = _Counted[Key]()
+        self._causes = _Counted[Ref]()
+
+    def put(self, host: str, now: VirtualHost | None) -> None:
+        """Put a virtual host in the place of the one of this host, or, with None, take it out."""
+        before = self._hosts.pop(host, None)
+        if before is not None:
+            self._refs.drop(_clusters(before, self._scheme))
+            self._causes.drop(before.causes)
+        if now is not None:
+            self._hosts[host] = now
+            self._refs.add(_clusters(now, self._scheme))
+            self._causes.add(now.causes)
+        place = bisect_left(self._order, host)
+        if before is not None:
+            del self._order[place], self._entries[place]
+        if now is not None:
+            self._order.insert(place, host)
+            self._entries.insert(place, now.elements[self._scheme].entry)
+
+    def resource(self) -> Resource:
+        """Return the route configuration as it is now."""
+        body = b"".join((field_bytes(_NAME_FIELD, self.name.encode()), *self._entries, _END[self._scheme]))
+        return Resource(ROUTE, self.name, body, refs=self._refs.ordered, causes=self._causes.ordered)
+
+
+def _clusters(host: VirtualHost, scheme: Scheme) -> list[Key]:
+    return [(CLUSTER, key.name) for key in host.elements[scheme].clusters]
+
+
+class _Counted(Generic[Item]):
+    """Things that several hosts name, in order, each once."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[Item] = Counter()
+        self._order: list[Item] = []
+        self._ordered: tuple[Item, ...] | None = ()
+
+    @property
+    def ordered(self) -> tuple[Item, ...]:
+        """Everything that is named; the very same tuple while nothing changes."""
+        if self._ordered is None:
+            self._ordered = tuple(self._order)
+        return self._ordered
+
+    def add(self, items: Iterable[Item]) -> None:
+        """Note that another host names these."""
+        for item in items:
+            self._counts[item] += 1
+            if self._counts[item] == 1:
+                insort(self._order, item)
+                self._ordered = None
+
+    def drop(self, items: Iterable[Item]) -> None:
+        """Note that one host less names these."""
+        for item in items:
+            self._counts[item] -= 1
+            if not self._counts[item]:
+                del self._counts[item]
+                del self._order[bisect_left(self._order, item)]
+                self._ordered = None
+
+
+# Hosts of an Ingress have no port, but `Host: h:8080` names the same host (ingress.md 2). All field numbers are above
+# that of virtual_hosts, so the concatenation is what serialising the whole message gives.
+_END = {
+    Scheme.HTTP: serialised(route_pb2.RouteConfiguration(ignore_port_in_host_matching=True)),
+    Scheme.HTTPS: serialised(
+        route_pb2.RouteConfiguration(
+            ignore_port_in_host_matching=True, request_headers_to_remove=[CHAIN_HEADER, SNI_HEADER]
+        )
+    ),
+}
