@@ -134,7 +134,8 @@ def test_sotw_redial() -> None:
     wire.redial()
     wire.play("""
         <-CDS [] v1 '' NODE ; ->CDS v1 n30[c1,c2] ; <-EDS [c1,c2] v2 '' ; ->EDS v2 n31[c1,c2]
-        <-LDS [] v4 '' ; ->LDS v4 n32[l1] ; <-RDS [r1] v5 '' ; .. | <-CDS [] v1 n30 ; ->RDS v5 n33[r1]
+        <-LDS [] v4 '' ; ->LDS v4 n32[l1] ; <-RDS [r1] v5 '' ; ..
+        <-CDS [] v1 n30 ; <-EDS [c1,c2] v2 n31 ; ->RDS v5 n33[r1]
     """)
 
 
@@ -159,5 +160,6 @@ def test_grpc_switches_to_another_cluster() -> None:
         ++ RDS r1@2(c2)
         ->RDS v12 n12[r1@2] | <-RDS [r1] v12 n12
         <-CDS [c1,c2] v3 n3 | ->CDS v13 n13[c1,c2] | <-CDS [c1,c2] v13 n13
-        <-EDS [c1,c2] v4 n4 | ->EDS v14 n14[c2] | <-EDS [c1,c2] v14 n14 ; <-CDS [c2] v13 n13 ; <-EDS [c2] v14 n14
+        <-EDS [c1,c2] v4 n4 | ->EDS v14 n14[c2] | <-EDS [c1,c2] v14 n14
+        <-CDS [c2] v13 n13 ; <-EDS [c2] v14 n14
     """)

@@ -222,6 +222,14 @@ class Wire:
         assert sorted(removed) == sorted(said.removed), f"expected -> {expected}, heard {said}"
         return said
 
+    def acknowledge(self, said: Said) -> None:
+        """Acknowledge a response, asking for the same as before."""
+        message: Any = _message(self.variant)(type_url=TYPES[said.short], response_nonce=said.nonce)
+        if self.variant is Variant.SOTW:
+            message.version_info = said.version
+            message.resource_names.extend(self.stream.states[TYPES[said.short]].subscription.names)
+        self.request(message.SerializeToString())
+
     def encode(self, line: str) -> bytes:
         """Return the bytes of a request written as in a script."""
         short, _, rest = line.partition(" ")
@@ -244,6 +252,8 @@ class Wire:
 
     def _fill_labels(self, message: Any, rest: str) -> None:
         for label in re.findall(r"v''|''|\b[nv]\w+", rest):
+            if label.startswith("v") and self.variant is Variant.DELTA:
+                continue
             if label.startswith("v"):
                 message.version_info = self._labels.get(label, label)
             else:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from nodegate.server.protocol.agenda import Hold
 from nodegate.server.protocol.ledger import Held, Reported
 from nodegate.server.protocol.planning import STALE
+from nodegate.server.protocol.request import Variant
 from nodegate.server.protocol.type_state import TypeState
-from nodegate.snapshot.resource import Key, Resource
+from nodegate.snapshot.resource import Key, Resource, field_bytes
 from nodegate.snapshot.target import Target
 from nodegate.snapshot.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, SHORT_NAME
 
@@ -24,6 +25,11 @@ NAMED_BY: Mapping[str, tuple[str, ...]] = {
     ROUTE: (LISTENER,),
 }
 """Which types hold references to a type."""
+
+_CLUSTER_NAME = 1  # ClusterLoadAssignment.cluster_name
+
+_TELLING = 5.0
+"""Seconds that a client takes at most to repeat its subscriptions on a new stream; Envoy does it in one go (46)."""
 
 _NAMED_BY_TARGET = Hold("the target still names it")
 _NO_SECRETS = Hold("private keys are not sent over this connection")
@@ -46,7 +52,11 @@ class Patience:
             self._started = now
 
     def until_told(self) -> float:
-        """Return until when the client may take to say what it holds from an earlier stream."""
+        """Return until when the client may take to say all that it holds from an earlier stream; it does so at once."""
+        return (self._started or 0.0) + min(self._limit, _TELLING)
+
+    def until_replaced(self) -> float:
+        """Return until when what the client holds from an earlier stream may take to be replaced."""
         return (self._started or 0.0) + self._limit
 
     def until_settled(self, cluster: str, now: float) -> float:
@@ -95,13 +105,37 @@ class Waits:
             return _NO_SECRETS
         return None
 
-    def removal(self, key: Key) -> Hold | None:
-        """Return why this resource must not be removed yet, or None."""
+    def removal(self, key: Key, *, asked: bool = False) -> Hold | None:
+        """Return why this resource must not be removed yet, or None.
+
+        When the client ``asked`` for endpoints and may be warming their cluster with nothing else, then only what
+        leads to the cluster counts, not the cluster itself.
+        """
         if self.target.stale:
             return STALE
         if self.target.named.get(key):
             return _NAMED_BY_TARGET
+        if asked and key[0] == ENDPOINT and self._is_under_way(key[1]):
+            return self._named_by_client((CLUSTER, key[1]))
         return self._named_by_client(key)
+
+    def _is_under_way(self, cluster: str) -> bool:
+        clusters = self.states.get(CLUSTER)
+        if clusters is None or clusters.outstanding is None:
+            return False
+        return clusters.outstanding.sent.get(cluster) is not None
+
+    def stand_in(self, key: Key) -> Resource | None:
+        """Return endpoints that are none, for a cluster that is gone but that the client may be warming.
+
+        State of the world cannot say that they do not exist, and silence makes the client wait for 15 s (24, 41).
+        """
+        clusters = self.states.get(CLUSTER)
+        if key[0] != ENDPOINT or clusters is None or clusters.variant is not Variant.SOTW:
+            return None
+        if self.target.get(CLUSTER, key[1]) is not None or not clusters.may_hold(key[1]):
+            return None
+        return Resource(ENDPOINT, key[1], field_bytes(_CLUSTER_NAME, key[1].encode()), empty=True)
 
     # --- routes wait for clusters --------------------------------------------------------------------------------
 
@@ -141,15 +175,18 @@ class Waits:
             return True
         if cluster in endpoints.rejections.rejected:
             return True
-        held = endpoints.may_hold(cluster)
-        return bool(held) and not any(isinstance(one, Resource) and one.empty for one in held)
+        sent = endpoints.outstanding.sent if endpoints.outstanding is not None else {}
+        held = endpoints.ledger.get(cluster)
+        return _leads_somewhere(held) and _leads_somewhere(sent.get(cluster, held))
 
     # --- removals wait for whatever names them -------------------------------------------------------------------
 
     def _emptying(self, resource: Resource, held: Held | None) -> Hold | None:
         """Treat a cluster that loses its last endpoint as removed, unless the target's routes still lead there."""
-        if held is None or (isinstance(held, Resource) and held.empty) or CLUSTER not in self.states:
+        if held is None or (isinstance(held, Resource) and held.empty):
             return None
+        if CLUSTER not in self.states:
+            return self._untold(ENDPOINT, CLUSTER)
         cluster = (CLUSTER, resource.name)
         return None if self.target.named.get(cluster) else self._named_by_client(cluster)
 
@@ -157,26 +194,35 @@ class Waits:
         for type_url in NAMED_BY.get(key[0], ()):
             kind = SHORT_NAME[type_url]
             if type_url not in self.states:
-                hold = self._untold(key[0], kind)
+                hold = self._untold(key[0], type_url)
             else:
                 self._index(type_url)
                 name, unknown = self._named[type_url].get(key), self._unknown.get(type_url)
                 if name is not None:
                     return Hold(f"{kind} {name} on the client still names it")
-                hold = self._bounded(f"{kind} {unknown} of an earlier stream may name it") if unknown else None
+                hold = self._of_earlier_stream(type_url, unknown) if unknown is not None else None
             if hold is not None:
                 return hold
         return None
 
-    def _untold(self, type_url: str, kind: str) -> Hold | None:
-        """Wait for a client to say what else it holds, but not with endpoints: without them it may never get there."""
-        state = self.states.get(type_url)
-        if state is None or not state.resumed or type_url == ENDPOINT:
+    def _untold(self, type_url: str, naming: str) -> Hold | None:
+        """Wait for a client to say what else it holds."""
+        state, listeners = self.states.get(type_url), self.states.get(LISTENER)
+        if state is None or not state.resumed:
             return None
-        return self._bounded(f"the client has not said yet which {kind}s it holds")
+        if naming == ROUTE and listeners is not None and not listeners.resumed:
+            return None  # no listeners, no routes
+        until = self.patience.until_told()
+        reason = f"the client has not said yet which {SHORT_NAME[naming]}s it holds"
+        return Hold(reason, until) if until > self.now else None
+
+    def _of_earlier_stream(self, type_url: str, name: str) -> Hold | None:
+        """Wait for a resource whose content is not known to be replaced; one whose successor was refused will stay."""
+        reason = f"{SHORT_NAME[type_url]} {name} of an earlier stream may name it"
+        return Hold(reason) if name in self.states[type_url].rejections.rejected else self._bounded(reason)
 
     def _bounded(self, reason: str) -> Hold | None:
-        until = self.patience.until_told()
+        until = self.patience.until_replaced()
         return Hold(reason, until) if until > self.now else None
 
     def _index(self, type_url: str) -> None:
@@ -191,7 +237,12 @@ class Waits:
         for name in state.unsettled():
             for held in state.may_hold(name):
                 if isinstance(held, Reported):
-                    self._unknown[type_url] = name
+                    if self._unknown.get(type_url) not in state.rejections.rejected:
+                        self._unknown[type_url] = name
                 else:
                     named.update(dict.fromkeys(held.refs, name))
         self._named[type_url] = named
+
+
+def _leads_somewhere(endpoints: Held | None) -> bool:
+    return endpoints is not None and not (isinstance(endpoints, Resource) and endpoints.empty)

@@ -28,8 +28,11 @@ class Gate(Protocol):
     def update(self, resource: Resource, held: Held | None) -> Hold | None:
         """Return why this resource must not be sent yet to a client that holds this, or None."""
 
-    def removal(self, key: Key) -> Hold | None:
-        """Return why this resource must not be removed yet, or None."""
+    def removal(self, key: Key, *, asked: bool = False) -> Hold | None:
+        """Return why this resource must not be removed yet, or None; ``asked`` where the client waits for an answer."""
+
+    def stand_in(self, key: Key) -> Resource | None:
+        """Return what to answer where the variant cannot say that something does not exist, or None: nothing."""
 
 
 @dataclass(slots=True)
@@ -58,7 +61,7 @@ def look(state: TypeState, target: Target, framing: Framing, *, share: bool) -> 
 
 def plan_updates(state: TypeState, target: Target, gate: Gate, now: float) -> Plan:
     """Return what could be sent now. Names that need nothing are looked at no more; those that wait stay."""
-    if state.outstanding is not None or state.stuck or _would_remove(state, target, now):
+    if state.outstanding is not None or _is_stuck(state, target) or _would_remove(state, target, now):
         return Plan()
     if state.pending is not None:
         shared = state.pending
@@ -72,10 +75,12 @@ def plan_updates(state: TypeState, target: Target, gate: Gate, now: float) -> Pl
     return plan
 
 
-def plan_removals(state: TypeState, gate: Gate, now: float) -> Mapping[str, None]:
+def plan_removals(state: TypeState, target: Target, gate: Gate, now: float) -> Mapping[str, None]:
     """Return what can be removed now. Where the variant cannot say so, it is only forgotten (17)."""
-    if state.outstanding is not None or state.stuck or not state.agenda.leaving:
+    if state.outstanding is not None or not state.agenda.leaving:
         return {}
+    if state.stuck_at and target.of_type(state.type_url):
+        return {}  # absence would delete what this client was not sent only because it refused the whole
     free = []
     for name in sorted(state.agenda.leaving):
         hold = gate.removal((state.type_url, name))
@@ -91,6 +96,15 @@ def plan_removals(state: TypeState, gate: Gate, now: float) -> Mapping[str, None
         state.ledger.put(name, None)
         state.refused.pop(name, None)
     return {}
+
+
+def _is_stuck(state: TypeState, target: Target) -> bool:
+    """Return whether the client has refused the very set that it should have."""
+    if not state.stuck_at:
+        return False
+    entries = target.of_type(state.type_url).items()
+    wanted = (entry.resolve(state.facts) for name, entry in entries if state.subscription.wants(name))
+    return sum(resource.digest for resource in wanted) in state.stuck_at
 
 
 def _would_remove(state: TypeState, target: Target, now: float) -> bool:
@@ -156,23 +170,22 @@ def _decide(state: TypeState, want: Resource, gate: Gate, updates: Updates, now:
 
 def _decide_absent(state: TypeState, name: str, gate: Gate, updates: Updates, now: float) -> None:
     """Decide on a name that the target does not have, or that the client dropped."""
-    agenda, held = state.agenda, state.may_hold(name)
-    forced = name in agenda.forced and state.says_removed
+    agenda, held, key = state.agenda, state.may_hold(name), (state.type_url, name)
     state.rejections.look_at(name, None)
-    if not forced:
+    known = state.ledger.get(name)
+    answer = known if isinstance(known, Resource) else gate.stand_in(key)
+    if name not in agenda.forced or not (state.says_removed or (answer and not state.whole_set)):
         agenda.done(name)
         if held:
             agenda.leave(name)
-        return
-    hold = gate.removal((state.type_url, name)) if held else None
-    if hold is None:
+    elif hold := gate.removal(key, asked=answer is None) if held else None:
+        if answer is not None:
+            agenda.leave(name)
+            updates[name] = answer  # the client asked; it goes when it may
+        agenda.wait(name, hold, now)
+    else:
         agenda.forget(name)
-        updates[name] = None  # subscribed to, but there is none (29)
-        return
-    agenda.leave(name)
-    agenda.wait(name, hold, now)
-    if isinstance(held[0], Resource):
-        updates[name] = held[0]
+        updates[name] = None if state.says_removed else answer  # subscribed to, but there is none (29)
 
 
 def _keep_old(state: TypeState, name: str, updates: Updates) -> None:
@@ -200,7 +213,7 @@ def _version(state: TypeState, target: Target, name: str) -> str | None:
 def _pending(state: TypeState, target: Target, framing: Framing) -> SharedUpdate | None:
     """Return the update that this stream needs, if it is one that many streams share."""
     agenda, ledger = state.agenda, state.ledger
-    if state.type_url == SECRET or state.stuck or ledger.own or state.refused or state.rejections or agenda.leaving:
+    if state.type_url == SECRET or ledger.own or state.refused or state.rejections or agenda.leaving:
         return None
     mapping = target.of_type(state.type_url)
     if _takes_all(state) or _asks_again_for_all(state, mapping):

@@ -15,7 +15,7 @@ from nodegate.server.protocol.ordering import Patience, Waits
 from nodegate.server.protocol.planning import Plan, look, plan_removals, plan_updates
 from nodegate.server.protocol.request import ClientNode, ProtocolError, Request, Variant
 from nodegate.server.protocol.response import WRAPPING_FEATURES, Framing, Response, encode
-from nodegate.server.protocol.type_state import Sent, TypeState
+from nodegate.server.protocol.type_state import Outstanding, Sent, TypeState
 from nodegate.snapshot.resource import Resource
 from nodegate.snapshot.target import Target
 from nodegate.snapshot.type_urls import CLUSTER, ENDPOINT, SEND_ORDER
@@ -83,6 +83,8 @@ class Stream:
         refused = state.on_request(request)
         if repeated and edits == state.subscription.edits and self._is_endpoints_alone(state):
             state.answer_all()
+        if state.type_url == ENDPOINT and state.acknowledged is not None:
+            self._warm(state.acknowledged)
         if refused is None:
             return None
         return Refusal(state.type_url, tuple(one.name for one in refused.guilty), refused.text, refused.guilty)
@@ -147,7 +149,7 @@ class Stream:
     def _next_removal(self, states: Sequence[TypeState], target: Target) -> Response | None:
         waits = self._waits(target)
         for state in reversed(states):
-            if gone := plan_removals(state, waits, self._now):
+            if gone := plan_removals(state, target, waits, self._now):
                 return self._send(state, Plan(gone))
         return None
 
@@ -170,6 +172,17 @@ class Stream:
     def _is_endpoints_alone(self, state: TypeState) -> bool:
         """Return whether clusters come on another stream; on this one, their endpoints follow them unasked (26)."""
         return state.type_url == ENDPOINT and CLUSTER not in self.states
+
+    def _warm(self, endpoints: Outstanding) -> None:
+        """Note that clusters are in use: the client took in their endpoints after them, which ends their warming.
+
+        The acknowledgement of the clusters themselves waits until the last of them is warm (42). Without this, one
+        that warms with what must not be sent before the routes left it would hold back the routes.
+        """
+        clusters = self.states.get(CLUSTER)
+        sent = clusters.outstanding if clusters is not None else None
+        if clusters is not None and sent is not None and int(endpoints.nonce) > int(sent.nonce):
+            clusters.warm.update(name for name in endpoints.sent if sent.sent.get(name) is not None)
 
     def _in_order(self) -> Iterator[TypeState]:
         for type_url in SEND_ORDER:

@@ -82,11 +82,15 @@ class TypeState:
         """What could be sent now, as many other streams are sent it; made anew for each look at the target."""
         self.refused: dict[str, Resource] = {}
         """Content of refused responses that the client may hold all the same, until it acknowledges another (35)."""
+        self.acknowledged: Outstanding | None = None
+        """The response that the latest request acknowledged, if it did."""
+        self.warm: set[str] = set()
+        """Clusters of the outstanding response that are in use already, though it is not acknowledged."""
         self.counters = Counters()
         self.resumed = False
         """Whether the client said that it holds something from an earlier stream."""
-        self.stuck = False
-        """Whether nothing can be sent until the target changes."""
+        self.stuck_at: set[int] = set()
+        """The digests of whole sets that the client refused without a reason, and that could not be halved."""
         self.whole_set = variant is Variant.SOTW and type_url in IMPLICIT_WILDCARD
         """Whether every response carries all resources, and absence deletes (16)."""
         self.says_removed = variant is Variant.DELTA and type_url not in SILENT_WHEN_MISSING
@@ -105,6 +109,7 @@ class TypeState:
     def on_request(self, request: Request) -> Refused | None:
         """Take in one request of this type; return the refusal if it is a NACK of the outstanding response."""
         first, self._first = self._first, False
+        self.acknowledged = None
         if first:
             self._start(request)
         refused = None if first else self._settle(request)
@@ -152,12 +157,14 @@ class TypeState:
         if self.variant is Variant.DELTA or request.version == outstanding.version:
             self.outstanding = None
             self._answered = outstanding.nonce
+            self.acknowledged = outstanding
             self._acknowledge(outstanding)
         return None
 
     def _acknowledge(self, outstanding: Outstanding) -> None:
         self.counters.acked += 1
         self.counters.acked_version = outstanding.version
+        self.stuck_at.clear()
         shared = outstanding.shared
         if shared and self._is_plain and outstanding.edits == self.subscription.edits and self._take_over(shared):
             return
@@ -183,21 +190,21 @@ class TypeState:
     def _refuse(self, outstanding: Outstanding, text: str) -> Refused:
         self.counters.nacked += 1
         self.counters.last_nack = text
-        sent = {
-            name: one for name, one in outstanding.sent.items() if one is not None and self.subscription.wants(name)
-        }
+        carried = {name: one for name, one in outstanding.sent.items() if one is not None}
         # Without what it held before, half a set would take from a state-of-the-world client what it still serves.
         may_halve = not (self.whole_set and self.resumed and not self.counters.acked)
-        versions = {name: resource.version for name, resource in sent.items()}
+        versions = {name: resource.version for name, resource in carried.items()}
         guilty = self.rejections.refuse(versions, text, may_halve=may_halve)
-        self.stuck = bool(sent) and not guilty and not may_halve
-        self.refused.update(sent)
-        self.agenda.look_at(sent)
+        if not guilty and not may_halve:
+            self.stuck_at.add(sum(resource.digest for resource in carried.values()))
+        wanted = {name: one for name, one in carried.items() if self.subscription.wants(name)}
+        self.refused.update(wanted)
+        self.agenda.look_at(wanted)
         # Whether the rest was applied is unknown, so it goes out again (35).
-        self.agenda.answer(sent.keys() - guilty)
-        for name in outstanding.sent.keys() - sent.keys():
-            self._refuse_absence(name, alone=not sent)
-        return Refused(text, tuple(sent[name] for name in sorted(guilty)))
+        self.agenda.answer(wanted.keys() - guilty)
+        for name in outstanding.sent.keys() - carried.keys():
+            self._refuse_absence(name, alone=not carried)
+        return Refused(text, tuple(carried[name] for name in sorted(guilty)))
 
     def _refuse_absence(self, name: str, *, alone: bool) -> None:
         """Say again that a name is gone, unless that alone was refused: then it could go on for ever."""
@@ -221,13 +228,10 @@ class TypeState:
             agenda.reply = self.whole_set or self.variant is Variant.DELTA
         if edit.answer_all:
             self.answer_all()
-        if edit:
-            self.stuck = False
 
     def _forget(self, name: str) -> None:
         self.ledger.put(name, None)
         self.refused.pop(name, None)
-        self.rejections.look_at(name, None)
         self.agenda.forget(name)
 
     # --- the target ----------------------------------------------------------------------------------------------
@@ -238,8 +242,6 @@ class TypeState:
             self.agenda.everything = True
         else:
             self.agenda.news.append(changed)
-        if changed is None or any(self.subscription.wants(name) for name in changed):
-            self.stuck = False
 
     def force(self, names: Iterable[str]) -> None:
         """Send these names again whatever the client holds, those of them that it is subscribed to."""
@@ -301,7 +303,7 @@ class TypeState:
 
     def settled(self, name: str) -> bool:
         """Return whether the client has this name for good, or has refused it for good."""
-        if name in self.rejections.rejected:
+        if name in self.rejections.rejected or name in self.warm:
             return True
         going = self.outstanding is not None and self.outstanding.sent.get(name, self) is None
         return self.ledger.get(name) is not None and not going
@@ -320,6 +322,7 @@ class TypeState:
                 digest += (resource.digest if resource else 0) - (held.digest if held else 0)
         self.agenda.reply = False
         self.pending = None
+        self.warm.clear()
         self.outstanding = Outstanding(nonce, set_version(digest), sent, shared, self.subscription.edits)
         self.counters.sent += 1
         self.counters.sent_version = self.outstanding.version
