@@ -1,0 +1,62 @@
+"""Tables of nftables that are ours as a whole: put there, compared, repaired and removed."""
+
+from __future__ import annotations
+
+import hashlib
+
+from nodegate_redirect.errors import KernelError
+from nodegate_redirect.host.commands import find, run
+
+_PACKAGE = "nftables"
+
+
+def nft(text: str) -> None:
+    """Run commands of nft as one transaction."""
+    run([find("nft", _PACKAGE), "-f", "-"], text)
+
+
+class Table:
+    """One table ``inet NAME``; ``body`` is what stands between its braces.
+
+    nft prints rules in a form that depends on its version, so the table carries the hash of what it was made from as
+    the name of an empty chain, and what it looked like when it was made is remembered for as long as we run.
+    """
+
+    def __init__(self, name: str, body: str) -> None:
+        self._name = name
+        self._body = body
+        self._version = f"version-{hashlib.sha256(body.encode()).hexdigest()[:16]}"
+        self._seen: str | None = None
+
+    def is_right(self) -> bool:
+        """Whether the kernel's table is the one that was made from the body, and nobody changed it since."""
+        listed = self._listed()
+        if f"chain {self._version} " not in listed:
+            return False
+        if self._seen is None:
+            self._seen = listed
+        return listed == self._seen
+
+    def ensure(self, more: str = "") -> list[str]:
+        """Put the table there where it is not right, in one transaction with ``more``; say what was done."""
+        if self.is_right():
+            return []
+        made = f"table inet {self._name} {{\n chain {self._version} {{ }}\n{self._body}}}\n"
+        nft(f"table inet {self._name} {{ }}\ndelete table inet {self._name}\n{made}{more}")
+        self._seen = self._listed()
+        return [f"nftables table inet {self._name}: made."]
+
+    def remove(self) -> list[str]:
+        """Remove the table where there is one."""
+        if not self._listed():
+            return []
+        nft(f"delete table inet {self._name}\n")
+        self._seen = None
+        return [f"nftables table inet {self._name}: removed."]
+
+    def _listed(self) -> str:
+        """Return the table without its counters and without the elements of its maps; nothing where there is none."""
+        try:
+            return run([find("nft", _PACKAGE), "--stateless", "--terse", "list", "table", "inet", self._name])
+        except KernelError:
+            return ""

@@ -1,0 +1,125 @@
+"""The rules, as text in the very form in which ``iptables-save`` shows them. Pure.
+
+Everything is in chains of our own, each entered by one jump that is the first rule of its base chain. No rule depends
+on a frontend: those are in ipsets. The one rule there has to be for each listener's port (TPROXY takes no port from a
+mark) is found through a tree of the port's digits, so that 10,000 ports cost a packet some forty comparisons, and
+only the first packet of a connection. Order and reasons of the rules: redirect-facts A, D and E; they are repeated,
+rule by rule, in docs/redirect.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from nodegate_redirect.iptables.sets import set_names
+from nodegate_redirect.marks import KIND_MASK, REFUSE, TO_LISTENER, UPSTREAM, mark_of
+
+PREFIX = "NODEGATE-"
+MADE_TABLE = f"{PREFIX}MADE-TABLE"
+"""An empty chain in each table that was not there before us, so that cleanup knows to remove it again."""
+
+Chain = tuple[str, str]
+"""Table and name of a chain."""
+
+JUMPS: Mapping[Chain, str] = {
+    ("mangle", "PREROUTING"): f"{PREFIX}PRE",
+    ("mangle", "OUTPUT"): f"{PREFIX}OUT",
+    ("nat", "PREROUTING"): f"{PREFIX}NAT",
+    ("nat", "OUTPUT"): f"{PREFIX}NATOUT",
+    ("filter", "INPUT"): f"{PREFIX}IN",
+    ("filter", "OUTPUT"): f"{PREFIX}FILTEROUT",
+}
+"""Base chain -> the chain of ours that its first rule jumps to."""
+
+TABLES = ("mangle", "nat", "filter")
+
+_ANY = {4: "0.0.0.0", 6: "::"}  # noqa: S104  # matches listeners that are bound to no address
+_OURS = f"-m mark --mark {TO_LISTENER:#x}/{KIND_MASK:#x}"
+_SET_TO_LISTENER = f"-j MARK --set-xmark {TO_LISTENER:#x}/0xffffffff"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the rules of one family depend on: the ports of listeners, and whether a bridge's frames come by."""
+
+    family: int
+    ports: frozenset[int] = frozenset()
+    bridged: bool = False
+
+
+def chains(shape: Shape) -> dict[Chain, tuple[str, ...]]:
+    """Return every chain of ours with its rules, as ``iptables-save`` shows them behind ``-A``."""
+    made = {
+        ("mangle", f"{PREFIX}ACCEPTED"): (_SET_TO_LISTENER,),
+        ("mangle", f"{PREFIX}PRE"): tuple(_prerouting(shape)),
+        ("mangle", f"{PREFIX}OUT"): tuple(_output(shape)),
+        ("nat", f"{PREFIX}NAT"): tuple(_nat(shape)),
+        ("nat", f"{PREFIX}NATOUT"): (f"{_OURS} -j ACCEPT",),
+        ("filter", f"{PREFIX}IN"): (
+            f"-p tcp -m mark --mark {REFUSE:#x} -j REJECT --reject-with tcp-reset",
+            f"{_OURS} -j ACCEPT",
+        ),
+        ("filter", f"{PREFIX}FILTEROUT"): (f"{_OURS} -j ACCEPT",),
+    }
+    on_ip = _ANY[shape.family]
+    made |= _tree(
+        "mangle",
+        "TO",
+        shape.ports,
+        lambda port: f"-j TPROXY --on-port {port} --on-ip {on_ip} --tproxy-mark {TO_LISTENER:#x}/0xffffffff",
+    )
+    if shape.bridged:
+        made |= _tree("nat", "BR", shape.ports, lambda port: f"-j REDIRECT --to-ports {port}")
+    return made
+
+
+def _prerouting(shape: Shape) -> Iterator[str]:
+    names = set_names(shape.family)
+    not_kube_proxys = "-p tcp -m conntrack ! --ctstate DNAT"
+    yield f"-p tcp -m socket --transparent -g {PREFIX}ACCEPTED"
+    closed = f"-m set --match-set {names.restricted} dst,dst -m set ! --match-set {names.allowed} dst,dst,src"
+    yield f"{not_kube_proxys} {closed} -j DROP"
+    yield f"{not_kube_proxys} -j SET --map-set {names.frontends} dst,dst --map-mark"
+    if shape.bridged:
+        yield "-m physdev --physdev-is-in -j RETURN"
+    if shape.ports:
+        yield f"-p tcp {_OURS} -g {PREFIX}TO"
+
+
+def _output(shape: Shape) -> Iterator[str]:
+    names = set_names(shape.family)
+    new = "-p tcp -m conntrack --ctstate NEW --ctdir ORIGINAL"
+    to_frontend = f"-m set --match-set {names.frontends} dst,dst ! --update-counters"
+    yield f"-m mark --mark {UPSTREAM:#x}/{KIND_MASK:#x} -j RETURN"
+    yield f"{new} {to_frontend} -j CONNMARK --set-xmark {TO_LISTENER:#x}/{KIND_MASK:#x}"
+    marked = f"-m connmark --mark {TO_LISTENER:#x}/{KIND_MASK:#x} -m conntrack --ctdir ORIGINAL"
+    yield f"-p tcp {marked} {_SET_TO_LISTENER}"
+
+
+def _nat(shape: Shape) -> Iterator[str]:
+    if shape.bridged and shape.ports:
+        yield f"-p tcp {_OURS} -j {PREFIX}BR"
+    yield f"{_OURS} -j ACCEPT"
+
+
+def _tree(table: str, name: str, ports: Iterable[int], target: Callable[[int], str]) -> dict[Chain, tuple[str, ...]]:
+    """Return the chains that lead a mark to the rule of its port: by its last four bits, then the four before."""
+    digits: dict[int, dict[int, list[int]]] = {}
+    for port in sorted(ports):
+        digits.setdefault(port & 0xF, {}).setdefault(port >> 4 & 0xF, []).append(port)
+    if not digits:
+        return {}
+    made: dict[Chain, tuple[str, ...]] = {}
+    made[table, f"{PREFIX}{name}"] = tuple(
+        f"-m mark --mark {low << 24:#x}/0xf000000 -g {PREFIX}{name}-{low:x}" for low in digits
+    )
+    for low, highs in digits.items():
+        made[table, f"{PREFIX}{name}-{low:x}"] = tuple(
+            f"-m mark --mark {high << 28:#x}/0xf0000000 -g {PREFIX}{name}-{high:x}{low:x}" for high in highs
+        )
+        for high, leaves in highs.items():
+            made[table, f"{PREFIX}{name}-{high:x}{low:x}"] = tuple(
+                f"-p tcp -m mark --mark {mark_of(port):#x} {target(port)}" for port in leaves
+            )
+    return made

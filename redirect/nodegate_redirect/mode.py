@@ -1,0 +1,49 @@
+"""What a mode is: one way to make the kernel send frontends to listeners. Each is a folder of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from nodegate_redirect.contract import Place
+from nodegate_redirect.plan import Plan
+
+
+class Count(NamedTuple):
+    """What the kernel counted for one place: packets that began or could begin a connection, and their bytes."""
+
+    packets: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What one application did: a sentence for each change that was necessary, nothing when all was right."""
+
+    changes: tuple[str, ...] = ()
+
+
+class Mode(Protocol):
+    """One way to redirect. Everything here blocks for milliseconds and raises KernelError when the kernel refuses."""
+
+    name: str
+
+    def require(self) -> None:
+        """Raise UnsupportedError when this machine lacks something the mode needs, saying what and how to get it."""
+
+    def installed(self) -> Mapping[Place, int]:
+        """Return where the kernel sends each place: a listener's port, or REFUSED."""
+
+    def apply(self, plan: Plan, *, trust: bool = False) -> Applied:
+        """Make the kernel hold the plan, changing only what differs.
+
+        With ``trust`` the difference is to what the last application left behind; otherwise to what the kernel holds,
+        so that what a stranger flushed or moved is repaired. Connections that exist are never cut.
+        """
+
+    def counters(self) -> Mapping[Place, Count]:
+        """Return what the kernel counted for each place since it was put there."""
+
+    def cleanup(self) -> Applied:
+        """Remove everything this mode ever put into the kernel, and nothing else."""

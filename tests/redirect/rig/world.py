@@ -1,0 +1,122 @@
+"""A node with a mode, a listener, a Service and somebody else's rules for the same Service."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+from nodegate_redirect.contract import Place, Redirect
+from nodegate_redirect.host import addresses, sockets
+from nodegate_redirect.iptables import IptablesMode
+from nodegate_redirect.mode import Applied, Mode
+from nodegate_redirect.plan import Node, Plan, make_plan
+from tests.redirect.rig.kube_proxy import FAMILIES, NODE_PORT, POD_PORT, install_iptables, install_nftables
+from tests.redirect.rig.namespaces import Network, network
+from tests.redirect.rig.sockets import Server
+
+PORT = 18243
+ENVOY, POD = "envoy", "pod2"
+LISTENER_MARK, UPSTREAM_MARK = 0xB00, 0xA00
+ANY = ("0.0.0.0", "::")
+
+MODES: Mapping[str, Callable[[], Mode]] = {
+    "iptables-nft": lambda: IptablesMode("nft"),
+    "iptables-legacy": lambda: IptablesMode("legacy"),
+}
+KUBE_PROXIES: Mapping[str, Callable[[Network], None]] = {
+    "no kube-proxy": lambda _: None,
+    "kube-proxy iptables, endpoints": lambda network: install_iptables(network, "dnat"),
+    "kube-proxy iptables, none": lambda network: install_iptables(network, "reject"),
+    "kube-proxy legacy, endpoints": lambda network: install_iptables(network, "dnat", backend="legacy"),
+    "kube-proxy legacy, none": lambda network: install_iptables(network, "reject", backend="legacy"),
+    "kube-proxy nftables, endpoints": lambda network: install_nftables(network, "dnat"),
+}
+PLACES: Mapping[str, Callable[[int], Place]] = {
+    "ClusterIP": lambda family: Place(FAMILIES[family].cluster_ip, 80),
+    "load balancer": lambda family: Place(FAMILIES[family].load_balancer, 80),
+    "NodePort": lambda family: Place(FAMILIES[family].node, NODE_PORT),
+    "NodePort of the bridge": lambda family: Place(FAMILIES[family].bridge, NODE_PORT),
+}
+
+
+def service(port: int = PORT, ranges: tuple[str, ...] | None = None) -> Redirect:
+    """Return the redirect of the one Service; with ``ranges`` its load balancer's addresses are restricted."""
+    return Redirect(
+        "default/web/80",
+        f"default/web/http@{port}",
+        port,
+        tuple(
+            (place(family), ranges is not None and name == "load balancer")
+            for family in FAMILIES
+            for name, place in PLACES.items()
+            if not name.startswith("NodePort")
+        ),
+        ((NODE_PORT, False),),
+        ranges or (),
+    )
+
+
+@dataclass
+class World:
+    """One network with one mode; everything happens in the node's namespace."""
+
+    network: Network
+    mode: Mode
+    stack: ExitStack = field(default_factory=ExitStack)
+
+    def listen(self, port: int = PORT, who: str = ENVOY) -> list[Server]:
+        """Start what stands for Envoy: a transparent listener on every address, in both families."""
+        return [self._server("node", address, port, who, transparent=True, mark=LISTENER_MARK) for address in ANY]
+
+    def pods(self) -> None:
+        """Start what kube-proxy sends connections to."""
+        for address in ANY:
+            self._server("pod2", address, POD_PORT, POD)
+
+    def _server(
+        self, where: str, address: str, port: int, who: str, *, transparent: bool = False, mark: int = 0
+    ) -> Server:
+        server = Server(self.network, where, address, port, who, transparent=transparent, mark=mark)
+        self.stack.callback(server.end)
+        return server
+
+    def plan(self, *redirects: Redirect) -> Plan:
+        """Return the plan for what the node is like now."""
+
+        def make() -> Plan:
+            node = Node(addresses.of_node(), sockets.of_listeners())
+            return make_plan(redirects, node, self.mode.installed())
+
+        return self.network.inside("node", make)
+
+    def apply(self, *redirects: Redirect, trust: bool = False) -> Applied:
+        """Bring the node to what is asked for."""
+        plan = self.plan(*redirects)
+        return self.network.inside("node", lambda: self.mode.apply(plan, trust=trust))
+
+    def cleanup(self) -> Applied:
+        """Remove all of it."""
+        return self.network.inside("node", self.mode.cleanup)
+
+    def kernel(self) -> str:
+        """Return everything the kernel holds that redirects could have to do with, without counters and times."""
+        said = self.network.run(
+            "node",
+            "iptables-nft-save; ip6tables-nft-save; iptables-legacy-save; ip6tables-legacy-save; nft list ruleset; "
+            "ipset save; for f in -4 -6; do ip $f rule; ip $f route show table all; done; "
+            "for d in lo eth0 cbr0 vpod1 vpod2; do tc qdisc show dev $d; tc filter show dev $d ingress; done",
+        )
+        volatile = r"\[\d+:\d+\]|packets \d+ bytes \d+|expires \d+sec|^#.*$|initval \S+"
+        return re.sub(volatile, "", said, flags=re.MULTILINE)
+
+
+@contextmanager
+def world(mode: str, kube_proxy: str = "no kube-proxy", *, bridged: bool = False) -> Iterator[World]:
+    """Build a network with somebody else's rules in it, and remove it at the end."""
+    with network() as made, ExitStack() as stack:
+        if bridged:
+            made.bridged(on=True)
+        KUBE_PROXIES[kube_proxy](made)
+        yield World(made, made.inside("node", MODES[mode]), stack)

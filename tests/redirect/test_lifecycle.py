@@ -1,0 +1,175 @@
+"""What is open goes on, whatever changes; what is gone is refused; what a stranger breaks is repaired."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from nodegate_redirect.contract import Redirect
+from tests.redirect.rig.kube_proxy import FAMILIES
+from tests.redirect.rig.sockets import Answer, Connection, ask
+from tests.redirect.rig.world import ENVOY, MODES, PLACES, POD, World, service, world
+
+KUBE_PROXY_OF = {"iptables-legacy": "kube-proxy legacy, endpoints"}
+CLIENTS = ("client", "pod1", "node")
+
+
+@pytest.fixture(params=MODES)
+def node(request: pytest.FixtureRequest) -> Iterator[World]:
+    """Return a node where kube-proxy sends the Service to a pod, with a listener that nothing goes to yet."""
+    with world(request.param, KUBE_PROXY_OF.get(request.param, "kube-proxy iptables, endpoints")) as made:
+        made.pods()
+        made.listen()
+        yield made
+
+
+def connect(node: World, clients: tuple[str, ...] = CLIENTS) -> list[Connection]:
+    """Return one connection from each client to each frontend, not used yet."""
+    places = [place(family) for family in FAMILIES for place in PLACES.values()]
+    return [Connection(node.network, where, *place) for where in clients for place in places]
+
+
+def who(connections: list[Connection]) -> set[str]:
+    """Return who answers these connections."""
+    answers = [connection.ask() for connection in connections]
+    return {answer.who if isinstance(answer, Answer) else answer for answer in answers}
+
+
+def test_connections_that_kube_proxy_has_already_go_on_when_a_frontend_is_added(node: World) -> None:
+    """Adding a frontend affects new connections only (redirect 6)."""
+    old = connect(node)
+    assert who(old) == {POD}
+    node.apply(service())
+    assert who(connect(node)) == {ENVOY}
+    assert all(connection.echoes() for connection in old)
+
+
+def test_connections_to_the_listener_survive_a_withdrawal_and_a_route_change(node: World) -> None:
+    """A withdrawn frontend affects new connections only, used or silent until then (redirect 6, 8)."""
+    node.apply(service())
+    active, silent = connect(node), connect(node)
+    assert who(active) == {ENVOY}
+    node.apply()
+    node.network.ip("node", "route add 192.0.2.0/24 via 10.0.1.2")
+    node.network.ip("node", "-6 route add 2001:db8:1::/64 via fd00:1::2")
+    assert all(connection.echoes() for connection in active)
+    assert who(silent) == {ENVOY}
+    assert who(connect(node)) == {POD}
+
+
+def test_connections_to_the_listener_survive_a_withdrawal_and_a_flush_of_conntrack(node: World) -> None:
+    """What comes in from outside and from pods needs no entry in conntrack to go on (redirect-facts B)."""
+    node.apply(service())
+    active, silent = connect(node, ("client", "pod1")), connect(node, ("client", "pod1"))
+    assert who(active) == {ENVOY}
+    node.apply()
+    node.network.run("node", "conntrack -F 2>/dev/null")
+    assert all(connection.echoes() for connection in active)
+    assert who(silent) == {ENVOY}
+
+
+def test_a_frontend_without_a_listener_is_left_to_kube_proxy_until_there_is_one(node: World) -> None:
+    """A redirect is installed when a socket listens on its port (DESIGN 3.3)."""
+    node.apply(service(18300))
+    assert who(connect(node)) == {POD}
+    node.listen(18300, who="late")
+    node.apply(service(18300))
+    assert who(connect(node)) == {"late"}
+
+
+def test_a_listener_that_is_gone_is_a_refusal_and_its_return_is_enough(node: World) -> None:
+    """A dead listener is a clean refusal, never a timeout and never a loop."""
+    first = node.listen(18301, who="first")
+    node.apply(service(18301))
+    assert who(connect(node)) == {"first"}
+    for server in first:
+        server.end()
+    node.apply(service(18301))
+    assert {connection.outcome for connection in connect(node)} == {"refused"}
+    node.listen(18301, who="second")
+    node.apply(service(18301))
+    assert who(connect(node)) == {"second"}
+
+
+def test_a_listener_moves_to_another_port_without_a_refused_connection(node: World) -> None:
+    """A new port is a new listener beside the old one, and frontends move when it listens (redirect 5)."""
+    node.apply(service())
+    old = connect(node)
+    assert who(old) == {ENVOY}
+    node.apply(service(18302))
+    assert who(connect(node)) == {ENVOY}
+    node.listen(18302, who="moved")
+    node.apply(service(18302))
+    assert who(connect(node)) == {"moved"}
+    assert all(connection.echoes() for connection in old)
+
+
+def test_only_clients_in_the_source_ranges_reach_a_restricted_frontend(node: World) -> None:
+    """The source ranges of a Service hold for the load balancer's addresses, and for no other frontend."""
+    node.apply(service(ranges=("10.244.0.0/16", "fd00:244::/64")))
+    for family in FAMILIES:
+        place = PLACES["load balancer"](family)
+        outside = Connection(node.network, "client", *place, patience=0.5)
+        assert outside.outcome == "timeout"
+        outside.close()
+        assert isinstance(ask(node.network, "pod1", *place), Answer)
+        assert isinstance(ask(node.network, "client", *PLACES["ClusterIP"](family)), Answer)
+    node.apply(service(ranges=("0.0.0.0/0", "::/0")))
+    assert who(connect(node)) == {ENVOY}
+
+
+def test_what_is_right_is_not_touched(node: World) -> None:
+    """Applying a plan twice changes nothing, and a new process finds that all is right (DESIGN 3.7)."""
+    node.apply(service())
+    before = node.kernel()
+    assert node.apply(service()).changes == ()
+    node.mode = node.network.inside("node", type(node.mode))
+    assert node.apply(service()).changes == ()
+    assert node.kernel() == before
+
+
+FLUSHES = {
+    "rules": "for r in iptables ip6tables; do $r-{b} -t mangle -F; $r-{b} -t nat -F PREROUTING; done",
+    "sets": "ipset flush nodegate4",
+    "routing": "ip rule del pref 9; ip -6 route flush table 2004",
+    "nftables": "nft flush ruleset",
+    "order": "iptables-{b} -t nat -I PREROUTING 1 -j KUBE-SERVICES",
+}
+
+
+@pytest.mark.parametrize("flush", FLUSHES)
+def test_what_a_stranger_flushes_or_moves_is_repaired(request: pytest.FixtureRequest, node: World, flush: str) -> None:
+    """Our jump stays before kube-proxy's, and what is missing is put back (redirect 11)."""
+    node.apply(service())
+    before = node.kernel()
+    node.network.run("node", FLUSHES[flush].replace("{b}", "legacy" if "legacy" in request.node.callspec.id else "nft"))
+    assert node.apply(service()).changes
+    assert who(connect(node)) == {ENVOY}
+    assert _ours(node.kernel()) == _ours(before)
+
+
+def test_cleanup_leaves_what_was_there_before(node: World) -> None:
+    """Cleanup removes all that is ours and nothing else, after any number of changes."""
+    before = node.kernel()
+    node.apply(service(ranges=("10.0.0.0/8",)))
+    node.apply(service(), other())
+    assert node.cleanup().changes
+    assert _without_empty_tables(node.kernel()) == _without_empty_tables(before)
+    assert node.cleanup().changes == ()
+
+
+def other() -> Redirect:
+    """Return a redirect of another Service to the same listener."""
+    place = PLACES["ClusterIP"](4)._replace(port=8443)
+    return Redirect("default/other/8443", "default/other/https@18243", 18243, ((place, False),))
+
+
+def _ours(kernel: str) -> set[str]:
+    return {line for line in kernel.splitlines() if "odegate" in line.lower()}
+
+
+def _without_empty_tables(kernel: str) -> list[str]:
+    """Return the lines but those of a table of iptables-legacy, which the kernel makes when one looks and keeps."""
+    kept = (line for line in kernel.splitlines() if line.strip())
+    return sorted(line for line in kept if line != "COMMIT" and not line.startswith(("*", ":")))
