@@ -45,6 +45,20 @@ def main() -> None:
         sys.exit(f"kubernetes: {error}")
 
 
+def present() -> Path:
+    """Return the folder with the programs, if they are there already; tests ask this, as they build nothing."""
+    given = os.environ.get("KUBEBUILDER_ASSETS")
+    if given:
+        return _given(Path(given))
+    folder = cache_folder() / f"kubernetes-{VERSION}"
+    missing = _missing(folder)
+    if missing:
+        raise AssetsError(
+            f"no {', '.join(missing)}: run `python -m tools.kubernetes` to build Kubernetes, or set KUBEBUILDER_ASSETS"
+        )
+    return folder
+
+
 def assets() -> Path:
     """Return the folder with etcd, kube-apiserver, kube-controller-manager and kubectl."""
     given = os.environ.get("KUBEBUILDER_ASSETS")

@@ -30,7 +30,10 @@ from nodegate.ports import Claims, PortStore
 from nodegate.server import Clients, ServerOptions, TlsFiles, XdsServer
 from nodegate.settings import Address, ServeSettings, TcpAddress, TranslationSettings, UnixAddress, XdsSecurity
 from nodegate.snapshot.publisher import Publisher
+from nodegate.source import Source
 from nodegate.source.files import FolderSource, read_folder
+from nodegate.source.kubernetes import KubernetesSource, connect
+from nodegate.source.kubernetes.metrics import WatchCollector
 from nodegate.translate.index import Index
 from nodegate.translate.settings import EscapedSlashes, Expose, Families, KeyPair, ListenerMode, Settings
 from nodegate.translate.step import step
@@ -140,15 +143,15 @@ def _server_options(security: XdsSecurity) -> ServerOptions:
 async def _start(settings: ServeSettings, stack: AsyncExitStack) -> ControlPlane:
     """Start every part; what ``stack`` does at the end is the graceful stop, in reverse order of this."""
     publisher, clients = Publisher(), Clients()
-    source = FolderSource(settings.source, state_dir=settings.state_dir)
     if settings.state_dir is not None:
         await stack.enter_async_context(_sole_user(settings.state_dir))
+    source = await _source(settings, stack)
     engine = _engine(settings, publisher, clients)
     readiness = Readiness(engine.state)
     options = _server_options(settings.xds_security)
     server = XdsServer(publisher, clients, address=str(settings.xds_address), options=options)
 
-    render = metrics_renderer(engine.state, clients, __version__)
+    render = metrics_renderer(engine.state, clients, __version__, _collectors(source))
     http = await stack.enter_async_context(
         _site(probes_app(readiness, render), settings.http_address, "--http-address")
     )
@@ -157,12 +160,27 @@ async def _start(settings: ServeSettings, stack: AsyncExitStack) -> ControlPlane
     debug = await stack.enter_async_context(_site(pages, settings.debug_address, "--debug-address"))
 
     tasks = await stack.enter_async_context(TaskGroup())
+    if isinstance(source, KubernetesSource):
+        following = tasks.create_task(source.run(), name="informers")
+        stack.callback(following.cancel)
     running = tasks.create_task(engine.run(source.batches()), name="engine")
     stack.callback(running.cancel)
     await stack.enter_async_context(server.serving())
     readiness.open = True
     stack.callback(readiness.drain)
     return ControlPlane(engine, publisher, clients, readiness, _xds_address(settings, server), http, debug)
+
+
+async def _source(settings: ServeSettings, stack: AsyncExitStack) -> Source:
+    """Return the folder or the cluster that is followed; ``stack`` closes the way to it."""
+    if isinstance(settings.source, Path):
+        return FolderSource(settings.source, state_dir=settings.state_dir)
+    connection = await stack.enter_async_context(connect(settings.source))
+    return KubernetesSource(connection, settings.source.namespaces)
+
+
+def _collectors(source: Source) -> tuple[WatchCollector, ...]:
+    return (WatchCollector(source.informers),) if isinstance(source, KubernetesSource) else ()
 
 
 def _engine(settings: ServeSettings, publisher: Publisher, clients: Clients) -> Engine:

@@ -111,13 +111,25 @@ class XdsSecurity(msgspec.Struct, frozen=True, kw_only=True):
     reflection: bool = False
 
 
+class KubernetesAccess(msgspec.Struct, frozen=True, kw_only=True):
+    """Which cluster is the source, and which part of it.
+
+    ``kubeconfig`` and ``context`` empty: as kubectl chooses, and in a Pod its own cluster. Without ``namespaces``
+    all of them are watched.
+    """
+
+    kubeconfig: str = ""
+    context: str = ""
+    namespaces: tuple[str, ...] = ()
+
+
 class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings of ``nodegate serve``.
+    """The settings of ``nodegate serve``. ``source`` is a folder of manifests or a cluster.
 
     ``state_dir`` None keeps nothing across restarts.
     """
 
-    source: Path
+    source: Path | KubernetesAccess
     xds_address: Address = TcpAddress("127.0.0.1", 9900)
     http_address: TcpAddress = TcpAddress("127.0.0.1", 9902)
     debug_address: TcpAddress = TcpAddress("127.0.0.1", 9903)
@@ -156,13 +168,18 @@ def parse_xds_security(certificate: Path | None, key: Path | None, client_ca: Pa
     return XdsSecurity(certificate=certificate, key=key, client_ca=client_ca)
 
 
-def parse_source(text: str, state_dir: Path | None = None) -> Path:
-    """Return the folder that ``--source`` names; a :class:`UsageError` when there is none.
+def parse_source(
+    text: str, state_dir: Path | None = None, access: KubernetesAccess | None = None
+) -> Path | KubernetesAccess:
+    """Return the cluster or the folder that ``--source`` names; a :class:`UsageError` when there is no such folder.
 
     With a state folder it may be missing for now: its last good content may be known from an earlier run.
     """
+    access = access or KubernetesAccess()
     if text == "kubernetes":
-        raise UsageError("--source kubernetes is not available in this version. Give a folder of manifests.")
+        return access
+    if access != KubernetesAccess():
+        raise UsageError("--kubeconfig, --context and --watch-namespace need --source kubernetes.")
     return Path(text) if state_dir is not None else parse_folder(text, "--source")
 
 

@@ -276,11 +276,19 @@ def test_serve_needs_a_source() -> None:
     assert "--source" in result.stderr
 
 
-def test_serve_says_that_kubernetes_is_not_available_yet() -> None:
-    """And not that there is no folder of that name."""
-    result = run("serve", "--source", "kubernetes")
+def test_the_flags_that_choose_a_cluster_need_kubernetes_as_the_source(folder: Path) -> None:
+    """A namespace of a folder is not watched: that would serve less than what was asked for, or more."""
+    result = run("serve", "--source", str(folder), "--watch-namespace", "shop")
     assert result.exit_code == 2
-    assert "not available in this version" in result.stderr
+    assert "need --source kubernetes" in result.stderr
+
+
+def test_a_kubeconfig_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """And what can be done instead."""
+    result = run("serve", "--source", "kubernetes", "--kubeconfig", str(tmp_path / "none"))
+    assert result.exit_code == 1
+    assert str(tmp_path / "none") in result.stderr
+    assert "--kubeconfig" in result.stderr
 
 
 @pytest.mark.slow

@@ -16,7 +16,10 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
-@flag("--source", required=True, metavar="DIR", help="Folder of manifests: *.yaml, *.yml and *.json, recursively.")
+@flag("--source", required=True, metavar="DIR|kubernetes", help="A folder of manifests, or the Kubernetes API.")
+@flag("--kubeconfig", default="", metavar="FILE", help="Instead of what kubectl would read, or the Pod's own cluster.")
+@flag("--context", default="", metavar="NAME", help="A context of the kubeconfig, instead of its current one.")
+@flag("--watch-namespace", multiple=True, metavar="NAME", help="Only this namespace; may be given several times.")
 @flag("--xds-address", default=s.XDS_ADDRESS, metavar="ADDRESS", help="Where proxies connect: HOST:PORT or unix:PATH.")
 @flag("--http-address", default=s.HTTP_ADDRESS, metavar="HOST:PORT", help="Serves /healthz, /readyz and /metrics.")
 @flag("--debug-address", default=s.DEBUG_ADDRESS, metavar="HOST:PORT", help="Serves /debug/; keep it on loopback.")
@@ -32,6 +35,9 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 def serve(  # noqa: PLR0913  # one argument for each flag is click's way
     *,
     source: str,
+    kubeconfig: str,
+    context: str,
+    watch_namespace: tuple[str, ...],
     xds_address: str,
     http_address: str,
     debug_address: str,
@@ -47,12 +53,13 @@ def serve(  # noqa: PLR0913  # one argument for each flag is click's way
 ) -> None:
     """Run the control plane: read objects, translate them, and stream the result to every Envoy over ADS.
 
-    Runs until SIGTERM or SIGINT. Changes of the folder are followed live; a file that stops parsing keeps what it
-    said before.
+    Runs until SIGTERM or SIGINT. Changes are followed live; a file that stops parsing keeps what it said before, and
+    while the Kubernetes API is gone everything known goes on being served.
     """
+    access = s.KubernetesAccess(kubeconfig=kubeconfig, context=context, namespaces=watch_namespace)
     security = s.parse_xds_security(xds_certificate, xds_key, xds_client_ca)
     settings = s.ServeSettings(
-        source=s.parse_source(source, state_dir),
+        source=s.parse_source(source, state_dir, access),
         xds_address=s.parse_address(xds_address, "--xds-address"),
         http_address=s.parse_tcp(http_address, "--http-address"),
         debug_address=s.parse_tcp(debug_address, "--debug-address", default_host="127.0.0.1"),

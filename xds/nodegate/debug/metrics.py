@@ -16,10 +16,14 @@ from nodegate.server.clients import Clients, ClientStatus
 from nodegate.snapshot.type_urls import SHORT_NAME
 
 
-def metrics_renderer(state: State, clients: Clients, version: str) -> Callable[[], bytes]:
-    """Return a function that renders all metrics in the text format of Prometheus."""
+def metrics_renderer(
+    state: State, clients: Clients, version: str, more: Iterable[Collector] = ()
+) -> Callable[[], bytes]:
+    """Return a function that renders all metrics, and those of ``more``, in the text format of Prometheus."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(state, clients, version))
+    for collector in more:
+        registry.register(collector)
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)

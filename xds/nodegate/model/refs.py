@@ -17,6 +17,7 @@ class Kind(StrEnum):
     NAMESPACE = "Namespace"
     NODE = "Node"
     FILE = "File"  # a manifest file itself: only ever the object of a Problem
+    CLUSTER = "Cluster"  # the Kubernetes API itself: only ever the object of a Problem
 
     @property
     def namespaced(self) -> bool:
@@ -24,7 +25,7 @@ class Kind(StrEnum):
         return self not in _CLUSTER_SCOPED
 
 
-_CLUSTER_SCOPED = frozenset({Kind.INGRESS_CLASS, Kind.NAMESPACE, Kind.NODE, Kind.FILE})
+_CLUSTER_SCOPED = frozenset({Kind.INGRESS_CLASS, Kind.NAMESPACE, Kind.NODE, Kind.FILE, Kind.CLUSTER})
 
 
 class Ref(NamedTuple):

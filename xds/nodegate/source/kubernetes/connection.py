@@ -1,0 +1,259 @@
+"""The connection to an API server: which one, as whom, and requests over HTTP.
+
+kubernetes_asyncio reads kubeconfig files, in-cluster credentials and credential plugins; requests go through aiohttp
+directly, because watches are to be read as bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import socket
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import structlog
+
+from nodegate.errors import SourceError
+from nodegate.settings import KubernetesAccess
+from nodegate.source.kubernetes.answers import Interrupted, refusal
+
+log = structlog.get_logger(__name__)
+
+CONNECT_SECONDS = 10.0
+_DEAD_AFTER_MILLISECONDS = 30_000
+_SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_KUBECONFIG = Path("~/.kube/config")
+
+
+@dataclass(frozen=True, slots=True)
+class _Credentials:
+    """What was read of a configuration; secrets never show in ``repr``. ``trust`` changes when certificates do."""
+
+    server: str
+    trust: bytes
+    chosen: str
+    authorization: str
+    tls: ssl.SSLContext | None
+    server_name: str | None
+    proxy: str | None
+
+    def __repr__(self) -> str:
+        return f"_Credentials({self.server}, {self.chosen})"
+
+
+class Answer:
+    """A successful answer whose body can be read."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it arrives."""
+        with _as_interrupted():
+            async for chunk in self._response.content.iter_any():
+                yield chunk
+
+    async def read(self) -> bytes:
+        """Return the whole body."""
+        with _as_interrupted():
+            return await self._response.read()
+
+
+class Connection:
+    """Requests to one API server. Made by :func:`connect`."""
+
+    def __init__(self, access: KubernetesAccess, credentials: _Credentials) -> None:
+        self._access = access
+        self._credentials = credentials
+        self._session = _session(credentials)
+        self._retired: list[aiohttp.ClientSession] = []
+        self._renewing = asyncio.Lock()
+        self._generation = 0
+
+    @property
+    def chosen(self) -> str:
+        """Which server was chosen and why, for people."""
+        return f"{self._credentials.server} ({self._credentials.chosen})"
+
+    @asynccontextmanager
+    async def get(self, path: str, query: Mapping[str, str]) -> AsyncIterator[Answer]:
+        """Ask for a path; see :class:`nodegate.source.kubernetes.informer.Api`."""
+        async with self._request("GET", path, query) as answer:
+            yield answer
+
+    async def send(self, method: str, path: str, query: Mapping[str, str], body: bytes, content_type: str) -> bytes:
+        """Send a body and return the answer's; raises as :meth:`get` does."""
+        headers = {"Content-Type": content_type}
+        async with self._request(method, path, query, data=body, headers=headers) as answer:
+            return await answer.read()
+
+    async def renew(self) -> None:
+        """Read the configuration anew; one that cannot be read now leaves everything as it is."""
+        before = self._generation
+        async with self._renewing:
+            if self._generation != before:
+                return  # somebody else just has
+            try:
+                credentials = await _load(self._access)
+            except SourceError as error:
+                log.warning(str(error))
+                return
+            if credentials.trust != self._credentials.trust:
+                await self._replace_session(credentials)
+            self._credentials = credentials
+            self._generation += 1
+            log.info("The credentials for the Kubernetes API were read anew.", server=self.chosen)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for session in (*self._retired, self._session):
+            await session.close()
+        self._retired.clear()
+
+    async def _replace_session(self, credentials: _Credentials) -> None:
+        """Make new connections with new certificates; watches that are open end by themselves."""
+        for session in self._retired:
+            await session.close()
+        self._retired = [self._session]
+        self._session = _session(credentials)
+
+    @asynccontextmanager
+    async def _request(self, method: str, path: str, query: Mapping[str, str], **more: Any) -> AsyncIterator[Answer]:
+        credentials = self._credentials
+        headers = {"Authorization": credentials.authorization} if credentials.authorization else {}
+        with _as_interrupted():
+            response = await self._session.request(
+                method,
+                credentials.server + path,
+                params=dict(query),
+                headers=headers | more.pop("headers", {}),
+                proxy=credentials.proxy,
+                server_hostname=credentials.server_name,
+                allow_redirects=False,
+                **more,
+            )
+        async with response:
+            if response.status >= 300:  # a redirect is no answer either: credentials are for this server
+                with _as_interrupted():
+                    raise refusal(response.status, response.headers, await response.read())
+            yield Answer(response)
+
+
+@asynccontextmanager
+async def connect(access: KubernetesAccess) -> AsyncIterator[Connection]:
+    """Open the way to an API server, without asking it anything yet.
+
+    Raises:
+        SourceError: There is no configuration, or it cannot be read.
+    """
+    connection = Connection(access, await _load(access))
+    log.info("The Kubernetes API is the source.", server=connection.chosen)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+def _session(credentials: _Credentials) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(ssl=credentials.tls or True, limit=0, socket_factory=_lively_socket)
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, connect=CONNECT_SECONDS)
+    agent = {"User-Agent": "nodegate", "Accept": "application/json"}
+    return aiohttp.ClientSession(connector=connector, timeout=timeout, headers=agent, max_line_size=65_536)
+
+
+def _lively_socket(address: tuple[Any, ...]) -> socket.socket:
+    """Return a socket that finds out by itself when the other side has vanished (Linux)."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setblocking(False)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAD_AFTER_MILLISECONDS)
+    return made
+
+
+class _as_interrupted:  # noqa: N801  # reads as a statement
+    """Turn every failure of the network into Interrupted."""
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, aiohttp.ClientError | OSError):
+            raise Interrupted(f"{type(error).__name__}: {error}".rstrip(": ") + ".") from error
+
+
+# --- Reading configurations ----------------------------------------------------------------------------------------
+
+
+async def _load(access: KubernetesAccess) -> _Credentials:
+    """Read what the operator chose; kubernetes_asyncio is imported here as that takes a second."""
+    from kubernetes_asyncio import config  # noqa: PLC0415
+    from kubernetes_asyncio.client import Configuration  # noqa: PLC0415
+
+    configuration = Configuration()
+    file = access.kubeconfig or os.environ.get("KUBECONFIG", "") or _default_kubeconfig()
+    try:
+        if file or access.context:
+            loader = await config.load_kube_config(
+                file or None, access.context or None, configuration, persist_config=False
+            )
+            chosen = f"context {loader.current_context['name']} of {file}"
+        else:
+            config.load_incluster_config(configuration, try_refresh_token=False)
+            chosen = f"in-cluster, {_SERVICE_ACCOUNT}"
+        return _credentials(configuration, chosen)
+    except (config.ConfigException, OSError, ValueError, ssl.SSLError) as error:
+        raise SourceError(_no_configuration(file, error)) from error
+
+
+def _default_kubeconfig() -> str:
+    path = _KUBECONFIG.expanduser()
+    return str(path) if path.is_file() else ""
+
+
+def _no_configuration(file: str, error: Exception) -> str:
+    if file:
+        problem = f"The Kubernetes configuration {file} cannot be used: {error}."
+        return f"{problem} Correct it, or name another with --kubeconfig."
+    return (
+        f"There is no Kubernetes configuration: {error} "
+        "Give --kubeconfig FILE, set KUBECONFIG, or run nodegate in a Pod with a ServiceAccount."
+    )
+
+
+def _credentials(configuration: Any, chosen: str) -> _Credentials:
+    return _Credentials(
+        server=str(configuration.host).rstrip("/"),
+        trust=_digest(configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file),
+        chosen=chosen,
+        authorization=str(configuration.api_key.get("BearerToken", "")).strip(),
+        tls=_tls(configuration),
+        server_name=getattr(configuration, "tls_server_name", None),
+        proxy=getattr(configuration, "proxy", None),
+    )
+
+
+def _digest(*files: str | None) -> bytes:
+    return hashlib.sha256(b"".join(Path(file).read_bytes() + b"\0" for file in files if file)).digest()
+
+
+def _tls(configuration: Any) -> ssl.SSLContext | None:
+    if not str(configuration.host).startswith("https"):
+        return None
+    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # clusters' own CAs often lack what RFC 5280 asks of them
+    if not configuration.verify_ssl:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if configuration.cert_file:
+        context.load_cert_chain(configuration.cert_file, configuration.key_file)
+    return context

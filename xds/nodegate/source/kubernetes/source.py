@@ -1,0 +1,133 @@
+"""A Kubernetes cluster as the source: one informer for each resource, and what they hear as batches."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from asyncio import TaskGroup, get_running_loop
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
+
+from nodegate.model.changes import Batch, ObjectChange, Upsert
+from nodegate.model.problem import Problem
+from nodegate.model.refs import Kind, Ref
+from nodegate.source.kubernetes import codes
+from nodegate.source.kubernetes.answers import Refused
+from nodegate.source.kubernetes.informer import Api, Informer
+from nodegate.source.kubernetes.resources import WATCHED
+
+_FORBIDDEN = 403
+
+
+class KubernetesSource:
+    """Ingress, IngressClass, Service, EndpointSlice, TLS Secret, Namespace and Node of a cluster. A :class:`Source`.
+
+    :meth:`run` follows the cluster and :meth:`batches` tells what it hears; both go on until cancelled. What is heard
+    while nobody asks is joined. Nothing that the API server does ends either of them: it is a Problem, and everything
+    delivered stays.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        namespaces: Sequence[str] = (),
+        *,
+        chance: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Follow these namespaces, or all when none is named. ``clock`` gives Unix seconds, ``chance`` 0 to 1."""
+        self._clock = clock
+        self._epoch = 0.0  # Unix seconds when the event loop's clock was 0
+        self._told: set[Ref] = set()
+        self._confined = bool(namespaces)
+        self._pending: dict[Ref, ObjectChange] = {}
+        self._news = asyncio.Event()
+        self.informers = tuple(
+            Informer(api, resource, self._take, namespace, chance)
+            for resource in WATCHED
+            for namespace in (namespaces if namespaces and resource.kind.namespaced else ("",))
+        )
+
+    async def run(self) -> None:
+        """Follow the cluster until cancelled."""
+        self._epoch = self._clock() - get_running_loop().time()
+        async with TaskGroup() as tasks:
+            for informer in self.informers:
+                tasks.create_task(informer.run(), name=f"informer of {informer.resource.plural}")
+
+    async def batches(self) -> AsyncIterator[Batch]:
+        """Yield what exists, then every change; see :class:`nodegate.source.source.Source`.
+
+        EndpointSlices come in batches of their own, as those need not wait for anything (DESIGN 3.1).
+        """
+        told: tuple[Problem, ...] = ()
+        synced = False
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            changes, problems = self._drain(), self._problems()
+            was_synced, synced = synced, synced or self._synced()
+            slices = tuple(change for change in changes if change.ref.kind is Kind.ENDPOINT_SLICE)
+            others = tuple(change for change in changes if change.ref.kind is not Kind.ENDPOINT_SLICE)
+            if slices:
+                yield Batch(slices, was_synced, problems)
+            if others or problems != told or synced != was_synced:
+                yield Batch(others, synced, problems)
+            told = problems
+
+    def _take(self, changes: tuple[ObjectChange, ...]) -> None:
+        for change in changes:
+            self._pending.pop(change.ref, None)  # what changed last comes last
+            self._pending[change.ref] = change
+        self._news.set()
+
+    def _drain(self) -> tuple[ObjectChange, ...]:
+        """Return what is pending; an object that came and went unseen is nothing."""
+        pending, self._pending = self._pending, {}
+        changes = tuple(c for c in pending.values() if isinstance(c, Upsert) or c.ref in self._told)
+        for change in changes:
+            (self._told.add if isinstance(change, Upsert) else self._told.discard)(change.ref)
+        return changes
+
+    def _synced(self) -> bool:
+        return all(informer.listed or self._may_be_missing(informer) for informer in self.informers)
+
+    def _may_be_missing(self, informer: Informer) -> bool:
+        """A Role cannot grant resources of the cluster; an operator who confines nodegate does without them."""
+        return self._confined and not informer.resource.kind.namespaced and _denied(informer)
+
+    # --- Problems --------------------------------------------------------------------------------------------------
+
+    def _problems(self) -> tuple[Problem, ...]:
+        """Return what is wrong with single objects, which rules are missing, and whether the server is gone."""
+        of_objects = [problem for informer in self.informers for problem in informer.replica.broken.values()]
+        denied = [_access_denied(informer) for informer in self.informers if _denied(informer)]
+        silent = [informer for informer in self.informers if informer.trouble and not _denied(informer)]
+        return tuple(sorted([*of_objects, *denied, *([self._unreachable(silent)] if silent else [])]))
+
+    def _unreachable(self, silent: Sequence[Informer]) -> Problem:
+        first = min(silent, key=lambda informer: informer.trouble_since)
+        when = datetime.fromtimestamp(int(self._epoch + first.trouble_since), UTC).isoformat().replace("+00:00", "Z")
+        whose = ", ".join(sorted({informer.resource.plural for informer in silent}))
+        message = f"The API server has not served {whose} since {when}: {first.trouble}"
+        return codes.API_UNREACHABLE.found(Ref(Kind.CLUSTER, "", "Kubernetes API"), "", message)
+
+
+def _denied(informer: Informer) -> bool:
+    return isinstance(informer.trouble, Refused) and informer.trouble.status.code == _FORBIDDEN
+
+
+def _access_denied(informer: Informer) -> Problem:
+    """Name the missing rule as it has to be written."""
+    resource = informer.resource
+    rule = f'apiGroups: ["{resource.group}"], resources: ["{resource.plural}"], verbs: ["list", "watch"]'
+    where = f"a Role in namespace {informer.namespace}" if informer.namespace else "the ClusterRole"
+    if informer.namespace and not resource.kind.namespaced:
+        where = "a ClusterRole"
+    return codes.ACCESS_DENIED.found(
+        Ref(resource.kind, informer.namespace, "*"),
+        "",
+        f"The API server does not allow nodegate to list and watch {resource.plural}: {informer.trouble}",
+        f"Add to {where} of nodegate's ServiceAccount: {rule}.",
+    )
