@@ -176,7 +176,7 @@ def test_endpoints_are_answered_though_nothing_else_was_asked_for() -> None:
 def test_every_resource_has_its_name_and_version() -> None:
     """The version is the hash of its content (xds-protocol 39, 25)."""
     wire = Wire("delta", "CDS c1, CDS c2@7")
-    wire.request(wire.encode("CDS NODE"))
+    wire.ask("CDS NODE")
     said = wire.hears("CDS n1[c1,c2@7]")
     assert {one.name: one.version for one in said.raw.resources} == {
         "c1": resource("CDS", "c1").version,

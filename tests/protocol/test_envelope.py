@@ -65,7 +65,7 @@ def test_nonces_are_unique_in_the_stream(variant: str) -> None:
     """And never empty, over all types (xds-protocol 4)."""
     wire = Wire(variant, "CDS c1, LDS l1")
     for line in ("CDS NODE", "LDS", "XYZ"):
-        wire.request(wire.encode(line))
+        wire.ask(line)
     nonces = []
     for content in range(2, 6):
         nonces += [said.nonce for said in wire.inbox]
@@ -91,7 +91,7 @@ def test_a_nonce_of_an_earlier_stream_means_nothing(variant: str) -> None:
 def test_everything_in_a_response_has_its_type(variant: str) -> None:
     """Envoy refuses a response with anything else in it (xds-protocol 5)."""
     wire = Wire(variant, "CDS c1, CDS c2, EDS c1")
-    wire.request(wire.encode("CDS NODE"))
+    wire.ask("CDS NODE")
     said = wire.hears("CDS n1[c1,c2]")
     packed = [one.resource if variant == "delta" else one for one in said.raw.resources]
     assert {one.type_url for one in packed} == {said.raw.type_url}
@@ -102,7 +102,7 @@ def test_a_name_occurs_once_also_when_it_is_asked_for_twice(variant: str) -> Non
     """By name and by the wildcard at the same time (xds-protocol 6)."""
     ask = "CDS sub[*,c1,c1]" if variant == "delta" else "CDS [*,c1,c1]"
     wire = Wire(variant, "CDS c1, CDS c2")
-    wire.request(wire.encode(f"{ask} NODE"))
+    wire.ask(f"{ask} NODE")
     said = wire.hears("CDS n1[c1,c2]")
     assert len(said.raw.resources) == 2
 
@@ -111,7 +111,7 @@ def test_a_name_occurs_once_also_when_it_is_asked_for_twice(variant: str) -> Non
 def test_a_response_names_the_control_plane(variant: str) -> None:
     """Envoy shows it as ``control_plane.identifier`` (xds-protocol 7)."""
     wire = Wire(variant, "CDS c1", options=StreamOptions(identifier="replica-7"))
-    wire.request(wire.encode("CDS NODE"))
+    wire.ask("CDS NODE")
     assert wire.inbox[0].raw.control_plane.identifier == "replica-7"
 
 

@@ -183,7 +183,7 @@ def test_a_version_is_the_hash_of_what_was_sent() -> None:
         for world in order:
             wire.put(world)
         wire.take("CDS x")
-        wire.request(wire.encode("CDS [] NODE"))
+        wire.ask("CDS [] NODE")
         versions.add(wire.inbox.pop().version)
     assert len(versions) == 1
 

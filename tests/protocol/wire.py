@@ -137,6 +137,10 @@ class Wire:
             self.refusals.append(refusal)
         self._deliver()
 
+    def ask(self, line: str) -> None:
+        """Send a request written as in a script."""
+        self.request(self.encode(line))
+
     def wait(self, seconds: float) -> None:
         """Let time pass, looking at the stream at each of its deadlines."""
         end = self.now + seconds
