@@ -2,43 +2,67 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
 from hypothesis import strategies as st
 
 from nodegate_protos import redirect_pb2
 from nodegate_redirect.contract import Place, Redirect
 from nodegate_redirect.plan import REFUSED, Node
 
+T = TypeVar("T")
+
 ADDRESSES = ("10.103.218.167", "203.0.113.10", "fd00:96::a7", "2001:db8::10")
 NODE_ADDRESSES = ("10.0.1.1", "127.0.0.1", "fd00:1::1")
 PORTS = (10000, 18243, 18259, 20000)
 RANGES = ("0.0.0.0/0", "192.0.2.0/24", "198.51.100.7/32", "2001:db8:7::/48")
 
-places = st.builds(Place, st.sampled_from(ADDRESSES), st.sampled_from((80, 443)))
+_PLACES = tuple(Place(address, port) for address in ADDRESSES for port in (80, 443))
 
 
-@st.composite
-def redirects(draw: st.DrawFn) -> list[Redirect]:
-    """Return some redirects with names of their own; their frontends may be in conflict."""
-    names = draw(st.lists(st.sampled_from([f"ns/web{number}/80" for number in range(5)]), unique=True))
+@dataclass(frozen=True)
+class Case:
+    """What is asked for, what the node is like, and what is installed: all of it from one seed."""
+
+    asked: list[Redirect]
+    then: list[Redirect]
+    node: Node
+    installed: dict[Place, int]
+
+
+def case(seed: int) -> Case:
+    """Return the case of a seed. A seed and not strategies: drawing ten values of each costs a hundred times more."""
+    chance = random.Random(seed)
+    node = Node(
+        frozenset(_some(chance, NODE_ADDRESSES)),
+        frozenset(_some(chance, [(family, port) for family in (4, 6) for port in PORTS])),
+    )
+    installed = {place: chance.choice((REFUSED, *PORTS)) for place in _some(chance, _PLACES)}
+    return Case(_redirects(chance), _redirects(chance), node, installed)
+
+
+cases = st.integers(0, 2**32).map(case)
+
+
+def _redirects(chance: random.Random) -> list[Redirect]:
     return [
         Redirect(
-            name,
-            f"{name}@listener",
-            draw(st.sampled_from(PORTS)),
-            tuple(sorted(draw(st.dictionaries(places, st.booleans(), max_size=4)).items())),
-            tuple(sorted(draw(st.dictionaries(st.sampled_from((31907, 31908)), st.booleans())).items())),
-            tuple(sorted(draw(st.sets(st.sampled_from(RANGES))))),
+            f"ns/web{number}/80",
+            f"ns/web{number}/http",
+            chance.choice(PORTS),
+            tuple((place, chance.random() < 0.5) for place in sorted(_some(chance, _PLACES))),
+            tuple((port, chance.random() < 0.5) for port in _some(chance, (31907, 31908))),
+            tuple(sorted(_some(chance, RANGES))),
         )
-        for name in names
+        for number in _some(chance, range(5))
     ]
 
 
-nodes = st.builds(
-    Node,
-    st.frozensets(st.sampled_from(NODE_ADDRESSES)),
-    st.frozensets(st.tuples(st.sampled_from((4, 6)), st.sampled_from(PORTS))),
-)
-installed = st.dictionaries(places, st.sampled_from((REFUSED, *PORTS)))
+def _some(chance: random.Random, choices: Sequence[T]) -> list[T]:
+    return chance.sample(choices, chance.randint(0, len(choices)))
 
 
 def message(name: str = "default/web/80") -> redirect_pb2.ServiceRedirect:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodegate_redirect.contract import Place, Redirect
+from nodegate_redirect.contract import Place
 from nodegate_redirect.iptables import saved, sets
 from nodegate_redirect.iptables.chains import JUMPS, Shape, chains
 from nodegate_redirect.marks import mark_of, port_of
-from nodegate_redirect.plan import Node, Target, make_plan
-from tests.unit.redirect.redirects import installed, nodes, redirects
+from nodegate_redirect.plan import Target, make_plan
+from tests.unit.redirect.redirects import Case, cases
 
 GOLDEN = Path(__file__).parent / "golden"
 SHAPES = {
@@ -109,12 +108,10 @@ def test_a_table_is_removed_only_when_we_made_it_and_nobody_else_uses_it() -> No
     assert saved.made_tables(saved.parse(ours.replace(marker, ""))) == []
 
 
-@given(redirects(), redirects(), nodes, installed, st.sampled_from((4, 6)))
-def test_the_changes_of_sets_lead_from_what_is_held_to_what_is_wanted(
-    first: list[Redirect], second: list[Redirect], node: Node, before: Mapping[Place, int], family: int
-) -> None:
-    held = sets.elements(make_plan(first, node, before).targets, family)
-    wanted = sets.elements(make_plan(second, node, before).targets, family)
+@given(cases, st.sampled_from((4, 6)))
+def test_the_changes_of_sets_lead_from_what_is_held_to_what_is_wanted(case: Case, family: int) -> None:
+    held = sets.elements(make_plan(case.asked, case.node, case.installed).targets, family)
+    wanted = sets.elements(make_plan(case.then, case.node, case.installed).targets, family)
     kernel = _play(_play({}, sets.difference(family, held, _NOTHING)), sets.difference(family, wanted, held))
     shown = sets.create(family) + [f"add {name} {element} {value}".strip() for (name, element), value in kernel.items()]
     parsed = sets.parse("\n".join(shown), family)

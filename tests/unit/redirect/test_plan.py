@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nodegate_redirect.contract import Place, Redirect
 from nodegate_redirect.plan import REFUSED, Node, Target, make_plan
-from tests.unit.redirect.redirects import installed, nodes, redirects
+from tests.unit.redirect.redirects import Case, cases
 
 PLACE, PLACE6 = Place("10.103.218.167", 80), Place("fd00:96::a7", 80)
 BOTH = frozenset({(4, 18243), (6, 18243)})
@@ -62,41 +61,35 @@ def test_of_two_that_ask_for_one_place_the_first_by_name_gets_it_and_the_other_i
     assert plan.conflicts == {"ns/zoo/80": "10.103.218.167 port 80 belongs to ns/web/80 already"}
 
 
-@given(redirects(), nodes, installed, st.randoms())
-def test_the_plan_does_not_depend_on_the_order_of_what_is_asked_for(
-    asked: list[Redirect], node: Node, before: Mapping[Place, int], shuffle: random.Random
-) -> None:
-    shuffled = list(asked)
-    shuffle.shuffle(shuffled)
-    assert make_plan(shuffled, node, before) == make_plan(asked, node, before)
+@given(cases, st.integers())
+def test_the_plan_does_not_depend_on_the_order_of_what_is_asked_for(case: Case, seed: int) -> None:
+    shuffled = list(case.asked)
+    random.Random(seed).shuffle(shuffled)
+    assert make_plan(shuffled, case.node, case.installed) == make_plan(case.asked, case.node, case.installed)
 
 
-@given(redirects(), nodes, installed)
-def test_nothing_is_sent_to_a_port_on_which_nothing_listens(
-    asked: list[Redirect], node: Node, before: Mapping[Place, int]
-) -> None:
-    plan = make_plan(asked, node, before)
+@given(cases)
+def test_nothing_is_sent_to_a_port_on_which_nothing_listens(case: Case) -> None:
+    plan = make_plan(case.asked, case.node, case.installed)
     for place, target in plan.targets.items():
-        assert target.port == REFUSED or (place.family, target.port) in node.listening
-        assert target.port != REFUSED or place in before
+        assert target.port == REFUSED or (place.family, target.port) in case.node.listening
+        assert target.port != REFUSED or place in case.installed
 
 
-@given(redirects(), nodes, installed)
-def test_a_plan_that_is_installed_is_the_plan_again(
-    asked: list[Redirect], node: Node, before: Mapping[Place, int]
-) -> None:
-    plan = make_plan(asked, node, before)
-    again = make_plan(asked, node, {place: target.port for place, target in plan.targets.items()})
+@given(cases)
+def test_a_plan_that_is_installed_is_the_plan_again(case: Case) -> None:
+    plan = make_plan(case.asked, case.node, case.installed)
+    again = make_plan(case.asked, case.node, {place: target.port for place, target in plan.targets.items()})
     assert again.targets == plan.targets
 
 
-@given(redirects(), nodes, installed)
-def test_whatever_is_not_as_asked_has_a_reason(asked: list[Redirect], node: Node, before: Mapping[Place, int]) -> None:
+@given(cases)
+def test_whatever_is_not_as_asked_has_a_reason(case: Case) -> None:
     """The agent names what waits in a NACK (DESIGN 3.4): nothing may be missing without a word."""
-    plan = make_plan(asked, node, before)
-    for redirect in asked:
+    plan = make_plan(case.asked, case.node, case.installed)
+    for redirect in case.asked:
         wanted = [place for place, _ in redirect.places]
-        wanted += [Place(address, port) for port, _ in redirect.node_ports for address in node.addresses]
+        wanted += [Place(address, port) for port, _ in redirect.node_ports for address in case.node.addresses]
         as_asked = all(
             plan.owners[place] == redirect.name and place in plan.targets and plan.targets[place].port == redirect.port
             for place in wanted
