@@ -11,15 +11,19 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from nodegate.snapshot.facts import NodeFacts
-from nodegate.snapshot.resource import Entry, Key, Resource, set_digest
+from nodegate.snapshot.resource import Entry, Resource, set_digest
 
 EMPTY: Mapping[str, Entry] = MappingProxyType({})
 """The base of a ledger that shares nothing yet."""
 
 
+UNKNOWN = ""
+"""The version of something that is held in whatever content."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """A resource that the client says it holds from an earlier stream, at a version we may not have (37).
+    """A resource that the client says it holds from an earlier stream, at a version that is not the target's (37).
 
     What it names is unknown, so it may name anything.
     """
@@ -30,12 +34,7 @@ class Reported:
     @property
     def digest(self) -> int:
         """Its share of the set's version."""
-        return set_digest(self.name, self.version)
-
-    def may_name(self, key: Key) -> bool:
-        """Return True: nobody knows."""
-        del key
-        return True
+        return set_digest(self.name, self.version) if self.version != UNKNOWN else 0
 
 
 Held = Resource | Reported

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from nodegate.server.protocol.agenda import Agenda, Hold
-from nodegate.server.protocol.ledger import EMPTY, Held, Ledger, Reported
+from nodegate.server.protocol.ledger import EMPTY, UNKNOWN, Held, Ledger, Reported
 from nodegate.server.protocol.rejection import Rejections
 from nodegate.server.protocol.request import Request, Variant
 from nodegate.server.protocol.shared import SharedUpdate, whole_type
@@ -145,6 +145,9 @@ class TypeState:
         """Take in what only the first request of a type says; its nonce means nothing (4)."""
         self._reported = request.initial_versions
         self.resumed = bool(request.initial_versions) or request.version != ""
+        if self.resumed and self.variant is Variant.SOTW:
+            # The version of the set says little about the names in it: they are held, in whatever content.
+            self._reported = dict.fromkeys(request.names, UNKNOWN)
 
     def _settle(self, request: Request) -> Refused | None:
         """Take the request as the answer to the outstanding response, if it is one (10-14, 34)."""
