@@ -71,10 +71,6 @@ class Patience:
         """End the wait for a cluster: it is settled, or another one from now on."""
         self._since.pop(cluster, None)
 
-    def forget_all(self) -> None:
-        """End every wait for a cluster."""
-        self._since.clear()
-
 
 @dataclass(slots=True)
 class Waits:

@@ -98,10 +98,8 @@ class Stream:
         for type_url, state in self.states.items():
             if changed is None or type_url in changed:
                 state.on_target(changed[type_url] if changed is not None else None)
-        if changed is None:
-            self._patience.forget_all()
-        else:
-            for name in changed.get(CLUSTER, ()):
+        for name in self._patience.awaited():
+            if changed is None or name in changed.get(CLUSTER, ()):
                 self._patience.forget(name)
 
     # --- outputs -------------------------------------------------------------------------------------------------
@@ -197,7 +195,7 @@ class Stream:
 
     def _send(self, state: TypeState, plan: Plan) -> Response:
         body = plan.shared.body if plan.shared is not None else self._body(state, plan.updates)
-        removed = [name for name, resource in plan.updates.items() if resource is None]
+        removed = [name for name, resource in plan.updates.items() if resource is None] if plan.shared is None else []
         outstanding = state.send(self._next_nonce(), plan.updates, plan.shared)
         if state.type_url == CLUSTER:
             self._follow_with_endpoints(plan.updates)
