@@ -20,6 +20,10 @@ LOCK_ARGS ?=
 WITH_ENVOY = if envoy="$$($(BIN)/python -m nodegate.demo.envoy_binary)"; then export NODEGATE_ENVOY="$$envoy"; \
 	else echo "no Envoy on this machine; going on without it" >&2; fi
 
+# A real Kubernetes API for the tests: found, or built once, which takes its time. Without it they are skipped likewise.
+WITH_KUBERNETES = $(BIN)/python -m tools.kubernetes > /dev/null || \
+	echo "no Kubernetes API on this machine; going on without it" >&2
+
 .PHONY: help
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -33,12 +37,12 @@ demo: install ## Run the BookInfo example through a real Envoy on this machine, 
 	@$(BIN)/nodegate demo $(DEMO_ARGS)
 
 .PHONY: test
-test: install ## Run every test, those with a real Envoy included
-	@$(WITH_ENVOY); $(BIN)/python -m pytest $(PYTEST_ARGS)
+test: install ## Run every test, those with a real Envoy and a real Kubernetes API included
+	@$(WITH_KUBERNETES); $(WITH_ENVOY); $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 .PHONY: test-full
 test-full: install ## The same tests with larger counts; takes its time
-	@$(WITH_ENVOY); $(BIN)/python -m pytest -m "" --hypothesis-profile=full $(PYTEST_ARGS)
+	@$(WITH_KUBERNETES); $(WITH_ENVOY); $(BIN)/python -m pytest -m "" --hypothesis-profile=full $(PYTEST_ARGS)
 
 .PHONY: check
 check: install ## Style, types, import layers, documents and the fast tests, in under a minute

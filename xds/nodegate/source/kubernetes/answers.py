@@ -6,6 +6,7 @@
      +-- Refused            the server answered with a Status: 401, 403, 404, 410, 422, 429, 5xx
      |    `-- Expired       410: the version to go on from is too old; list anew
      `-- Interrupted        the connection: refused, reset, closed early, or silent
+          `-- Untrusted     the two sides do not accept each other's certificates
 """
 
 from __future__ import annotations
@@ -46,6 +47,10 @@ class Expired(Refused):
 
 class Interrupted(NotServed):
     """The connection was refused, reset, closed early, or silent for too long."""
+
+
+class Untrusted(Interrupted):
+    """TLS failed: a certificate, or the authority it is checked against, may have been replaced."""
 
 
 def refusal(code: int, headers: Mapping[str, str], body: bytes) -> Refused:

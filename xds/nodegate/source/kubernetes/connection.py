@@ -22,7 +22,7 @@ import structlog
 
 from nodegate.errors import SourceError
 from nodegate.settings import KubernetesAccess
-from nodegate.source.kubernetes.answers import Interrupted, refusal
+from nodegate.source.kubernetes.answers import Interrupted, Untrusted, refusal
 
 log = structlog.get_logger(__name__)
 
@@ -188,7 +188,8 @@ class _as_interrupted:  # noqa: N801  # reads as a statement
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, aiohttp.ClientError | OSError):
-            raise Interrupted(f"{type(error).__name__}: {error}".rstrip(": ") + ".") from error
+            kind = Untrusted if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError) else Interrupted
+            raise kind(f"{type(error).__name__}: {error}".rstrip(": ") + ".") from error
 
 
 # --- Reading configurations ----------------------------------------------------------------------------------------

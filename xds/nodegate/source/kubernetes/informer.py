@@ -22,7 +22,7 @@ import structlog
 
 from nodegate.model.changes import ObjectChange
 from nodegate.model.refs import Ref
-from nodegate.source.kubernetes.answers import GONE, Expired, Interrupted, NotServed, Refused
+from nodegate.source.kubernetes.answers import GONE, Expired, Interrupted, NotServed, Refused, Untrusted
 from nodegate.source.kubernetes.backoff import Backoff
 from nodegate.source.kubernetes.replica import Found, Replica, find
 from nodegate.source.kubernetes.resources import Resource
@@ -62,7 +62,7 @@ class Api(Protocol):
         """Ask for a path; entering raises Refused for any answer but 200, and Interrupted when none comes."""
 
     async def renew(self) -> None:
-        """Read credentials anew, if that is possible: the server did not accept those at hand. Never raises."""
+        """Read credentials anew, if that is possible: one side did not accept those at hand. Never raises."""
 
 
 class Informer:
@@ -111,7 +111,7 @@ class Informer:
         if isinstance(why, Expired):
             self._version = ""
         code = why.status.code if isinstance(why, Refused) else 0
-        if code == _UNAUTHORIZED:
+        if code == _UNAUTHORIZED or isinstance(why, Untrusted):
             await self._api.renew()
         at_once = code in _CURED_BY_ITSELF and not self._backoff.failures
         pause = self._backoff.next(why.retry_after)
