@@ -12,7 +12,15 @@ import msgspec
 from hypothesis import strategies as st
 
 from nodegate.model.changes import Change, Claimed, Delete, Quarantined, Upsert
-from nodegate.model.objects import KIND_OF, Metadata, Object
+from nodegate.model.objects import (
+    KIND_OF,
+    HTTPIngressRuleValue,
+    Ingress,
+    IngressServiceBackend,
+    Metadata,
+    Object,
+    ServiceBackendPort,
+)
 from nodegate.translate.annotations import INGRESS_ANNOTATIONS, SERVICE_ANNOTATIONS
 from nodegate.translate.settings import CONTROLLER, Expose, KeyPair, ListenerMode, Settings
 from tests.certificates import pair
@@ -61,14 +69,37 @@ _PLAIN: dict[Any, st.SearchStrategy[Any]] = {
         st.sampled_from(["tls.crt", "tls.key", "ca.crt"]), st.one_of(st.sampled_from(_BYTES), st.binary(max_size=9))
     ),
 }
+
+
+def _mostly(*meant: Any) -> st.SearchStrategy[Any]:
+    """Return one of these, and any text now and then."""
+    return _often(st.sampled_from(meant), TEXT)
+
+
+def _often(usual: st.SearchStrategy[Any], odd: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Return the usual nine times out of ten; ``one_of`` counts equal branches once."""
+    return st.integers(0, 9).flatmap(lambda luck: usual if luck else odd)
+
+
+_PORTS = [ServiceBackendPort(number=80), ServiceBackendPort("web"), ServiceBackendPort("web", 80)]
+_SERVICES = st.builds(IngressServiceBackend, _mostly("app", "app", "web"), st.sampled_from(_PORTS))
+_RULES = st.deferred(lambda: arbitrary(HTTPIngressRuleValue))
 _OWN = {
-    ("EndpointSliceSpec", "service_name"): st.just("app"),
-    ("IngressSpec", "ingress_class_name"): st.sampled_from(["nodegate", "nodegate", None, ""]),
-    ("IngressClassSpec", "controller"): st.sampled_from([CONTROLLER, CONTROLLER, "x"]),
-    ("IngressServiceBackend", "name"): st.sampled_from(["app", "web"]) | TEXT,
-    ("HTTPIngressPath", "path"): st.sampled_from(["/", "/a", "/a/", "/a.*", "/.well-known/acme-challenge/x"]) | TEXT,
-    ("HTTPIngressPath", "path_type"): st.sampled_from(["Exact", "Prefix", "ImplementationSpecific"]) | TEXT,
-    ("IngressRule", "host"): st.sampled_from(["", "a.example", "*.a.example"]) | TEXT,
+    ("IngressSpec", "ingress_class_name"): st.sampled_from(["nodegate", "nodegate", "nodegate", None]),
+    ("IngressClassSpec", "controller"): _mostly(CONTROLLER),
+    ("IngressBackend", "service"): _often(_SERVICES, st.none()),
+    ("HTTPIngressPath", "path"): _mostly("/", "/a", "/a/", "/a.*", "/a/b", "/.well-known/acme-challenge/x"),
+    ("HTTPIngressPath", "path_type"): _mostly("Exact", "Prefix", "ImplementationSpecific"),
+    ("IngressRule", "host"): _mostly("", "a.example", "*.a.example", "b.a.example"),
+    ("IngressRule", "http"): _often(_RULES, st.none()),
+    ("IngressTLS", "secret_name"): _mostly("app", "web", ""),
+    ("ServicePort", "port"): st.sampled_from([80, 80, 443, 0, 65_536]),
+    ("ServicePort", "name"): _mostly("", "web"),
+    ("ServicePort", "protocol"): _mostly("TCP"),
+    ("EndpointPort", "name"): _mostly(None, "", "web"),
+    ("EndpointPort", "protocol"): _mostly(None, "TCP"),
+    ("EndpointSlice", "address_type"): _mostly("IPv4", "IPv6"),
+    ("Endpoint", "addresses"): st.lists(_mostly("10.0.0.1", "10.0.0.2", "fd00::1", "::%lo"), min_size=1).map(tuple),
 }
 """Fields for which mere luck would hardly ever find something that means something."""
 
@@ -99,21 +130,21 @@ def _struct(of: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
 
 def _metadata() -> st.SearchStrategy[Metadata]:
     """Return metadata of few names, so that objects find each other."""
-    labels = st.one_of(st.just({"kubernetes.io/service-name": "app"}), _PLAIN[dict[str, str]])
+    labels = _often(st.just({"kubernetes.io/service-name": "app"}), _PLAIN[dict[str, str]])
     return st.builds(
         Metadata,
-        st.sampled_from(["app", "web", "nodegate"]) | TEXT,
-        st.sampled_from(["default", "default", ""]) | TEXT,
+        _mostly("app", "web", "nodegate"),
+        _mostly("default"),
         creation_timestamp=st.none() | _DATES,
-        deletion_timestamp=st.none() | st.none() | _DATES,
+        deletion_timestamp=st.sampled_from([None, None, None, None, datetime(2026, 1, 1, tzinfo=UTC)]),
         labels=labels,
         annotations=_PLAIN[dict[str, str]],
     )
 
 
 def objects() -> st.SearchStrategy[Object]:
-    """Return objects of every kind."""
-    return st.one_of([arbitrary(model) for model in KIND_OF])
+    """Return objects of every kind; as many Ingresses as all others, as they make most of what is made."""
+    return st.one_of(arbitrary(Ingress), st.one_of([arbitrary(model) for model in KIND_OF]))
 
 
 def changes() -> st.SearchStrategy[Change]:
@@ -126,7 +157,8 @@ def changes() -> st.SearchStrategy[Change]:
     quarantined = st.builds(
         lambda content, none: Quarantined(content.ref, None if none else content), objects(), st.booleans()
     )
-    return st.one_of(objects().map(Upsert), objects().map(lambda content: Delete(content.ref)), claims, quarantined)
+    upserts = objects().map(Upsert)
+    return st.one_of(upserts, upserts, objects().map(lambda content: Delete(content.ref)), claims, quarantined)
 
 
 SETTINGS = st.sampled_from(

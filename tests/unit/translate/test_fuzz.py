@@ -28,7 +28,7 @@ def test_anything_well_typed_is_translated(history: list[list[Change]], chosen: 
     """No object makes a step fail, and every resource can be read back for any client."""
     world = World(*upserts(ingress_class("nodegate")), settings=chosen)
     for batch in history:
-        world.change(*batch)
+        world.change(*batch, *upserts(ingress_class("nodegate")))
     assert world.bytes.keys() == world.resources.keys()
     static_configuration(world.resources.values(), NodeFacts("node-a", "zone-a", transparent=True))
 
@@ -47,7 +47,7 @@ def test_envoy_refuses_nothing_of_it(tmp_path: Path) -> None:
     @given(st.lists(changes(), min_size=20, max_size=40), SETTINGS)
     def check(history: list[Change], chosen: Settings) -> None:
         nonlocal checked
-        world = World(*upserts(ingress_class("nodegate")), *history, settings=chosen)
+        world = World(*history, *upserts(ingress_class("nodegate")), settings=chosen)
         world.change(*(Claimed(listener, 18_000 + i) for i, listener in enumerate(sorted(world.listeners))))
         if not world.resources:
             return

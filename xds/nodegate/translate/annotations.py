@@ -11,28 +11,33 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
-from types import MappingProxyType
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from nodegate.model.objects import Ingress, Service
 from nodegate.model.problem import Problem
 from nodegate.model.refs import Ref
 from nodegate.translate import codes
-from nodegate.translate.hosts import host_fault
+from nodegate.translate.annotation_values import (
+    absolute_path,
+    affinity,
+    exact_host,
+    header_list,
+    networks,
+    origins,
+    rate,
+    redirect_code,
+    redirect_target,
+    splits,
+)
 from nodegate.translate.options import (
-    Affinity,
     ClusterOptions,
     Cors,
     Locality,
     Protocol,
-    RateLimit,
-    RedirectTo,
     RegexMode,
     RouteOptions,
-    Split,
 )
-from nodegate.translate.quantities import UnreadableError, duration, network, number, size, truth, words
+from nodegate.translate.quantities import UnreadableError, duration, number, size, truth
 from nodegate.translate.settings import ListenerMode
 
 PREFIX = "nodegate.dev/"
@@ -80,88 +85,6 @@ def _cors(field: str, parse: Callable[[str], Any]) -> Reader:
     return lambda options, text: replace(options, cors=replace(options.cors or Cors(), **{field: parse(text)}))
 
 
-def _path(text: str) -> str:
-    if not text.startswith("/") or any(c in "?#" or c <= " " or c >= "\x7f" for c in text):
-        raise UnreadableError(f"{text!r} is no absolute path.")
-    return text
-
-
-def _host(text: str) -> str:
-    if text.startswith("*") or (fault := host_fault(text.lower())):
-        raise UnreadableError(fault if not text.startswith("*") else f"{text!r} is a wildcard.")
-    return text.lower()
-
-
-def _redirect(text: str) -> RedirectTo:
-    try:
-        parts = urlsplit(text)
-        port = parts.port or 0
-    except ValueError:
-        raise UnreadableError(f"{text!r} is no URL.") from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname or host_fault(parts.hostname):
-        raise UnreadableError(f"{text!r} is no URL like https://www.example.com or https://www.example.com/new.")
-    return RedirectTo(parts.scheme, parts.hostname, port, _path(parts.path) if parts.path else "")
-
-
-def _code(text: str) -> int:
-    if text not in {"301", "302", "303", "307", "308"}:
-        raise UnreadableError(f"{text!r} is none of 301, 302, 303, 307 and 308.")
-    return int(text)
-
-
-def _rate(text: str) -> RateLimit:
-    requests, slash, per = text.partition("/")
-    seconds = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(per)
-    if not slash or seconds is None:
-        raise UnreadableError(f"{text!r} is no rate like 100/s, 600/m or 1000/h.")
-    return RateLimit(number(requests, 1, 1_000_000), seconds)
-
-
-def _networks(text: str) -> tuple[str, ...]:
-    return tuple(sorted({network(word) for word in words(text)}))
-
-
-def _origins(text: str) -> tuple[str, ...]:
-    origins = words(text)
-    if not origins or any(c in origin for origin in origins for c in "\"'\\"):
-        raise UnreadableError(f"{text!r} is no list of origins like https://a.example, or '*'.")
-    return origins
-
-
-def _header_list(text: str) -> str:
-    names = words(text)
-    if not names or not all(name.replace("-", "").replace("*", "").replace("_", "").isalnum() for name in names):
-        raise UnreadableError(f"{text!r} is no list of names.")
-    return ", ".join(names)
-
-
-def _splits(text: str) -> Mapping[str, Split]:
-    """Read ``web=web-next:10``: ten in a hundred of the requests for Service web go to Service web-next."""
-    shares: dict[str, dict[str, int]] = {}
-    for word in words(text):
-        service, equals, rest = word.partition("=")
-        other, colon, percent = rest.partition(":")
-        if not (service and equals and other and colon) or {"/"} & set(word):
-            raise UnreadableError(f"{word!r} is no split like web=web-next:10.")
-        shares.setdefault(service, {})[other] = number(percent, 0, 100)
-    for service, others in shares.items():
-        if sum(others.values()) > 100:
-            raise UnreadableError(f"The shares of Service {service!r} add up to more than 100.")
-    splits = {
-        service: ((service, 100 - sum(others.values())), *sorted(others.items())) for service, others in shares.items()
-    }
-    return MappingProxyType(splits)
-
-
-def _affinity(text: str) -> Affinity:
-    by, _, name = text.partition(":")
-    if by == "client-ip" and not name:
-        return Affinity(by, "")
-    if by in {"cookie", "header"} and name.replace("-", "").replace("_", "").isalnum() and name.isascii():
-        return Affinity(by, name)
-    raise UnreadableError(f"{text!r} is none of client-ip, cookie:NAME and header:NAME.")
-
-
 def _refuse_everybody(options: RouteOptions) -> RouteOptions:
     return replace(options, deny_all=True)
 
@@ -205,25 +128,25 @@ INGRESS_ANNOTATIONS = (
         "rewrite-prefix",
         "/",
         "What the matched path is replaced by before the request goes to the backend.",
-        _set("rewrite_prefix", _path),
+        _set("rewrite_prefix", absolute_path),
     ),
     Annotation(
         "host-rewrite",
         "internal.example",
         "The Host header the backend gets (default: the client's).",
-        _set("host_rewrite", _host),
+        _set("host_rewrite", exact_host),
     ),
     Annotation(
         "redirect-to",
         "https://www.example.com",
         "Redirect every request there; without a path, the path is kept.",
-        _set("redirect_to", _redirect),
+        _set("redirect_to", redirect_target),
     ),
     Annotation(
         "redirect-code",
         "308",
         "The status of redirects: 301, 302, 303, 307 or 308, the default.",
-        _set("redirect_code", _code),
+        _set("redirect_code", redirect_code),
     ),
     Annotation(
         "ssl-redirect",
@@ -241,32 +164,32 @@ INGRESS_ANNOTATIONS = (
         "rate-limit",
         "100/s",
         "The most requests of each path on each node per second, minute or hour; more get 429.",
-        _set("rate_limit", _rate),
+        _set("rate_limit", rate),
     ),
     Annotation(
         "allow-ranges",
         "10.0.0.0/8, 192.168.0.0/16",
         "Only clients in these ranges are served; others get 403.",
-        _set("allow", _networks),
+        _set("allow", networks),
         _refuse_everybody,
     ),
     Annotation(
-        "deny-ranges", "203.0.113.0/24", "Clients in these ranges get 403.", _set("deny", _networks), _refuse_everybody
+        "deny-ranges", "203.0.113.0/24", "Clients in these ranges get 403.", _set("deny", networks), _refuse_everybody
     ),
     Annotation(
         "canary",
         "web=web-next:10",
         "Of the requests for Service web, ten in a hundred go to Service web-next.",
-        _set("splits", _splits),
+        _set("splits", splits),
     ),
     Annotation(
         "cors-origins",
         "https://a.example, https://*.b.example",
         "Sites whose scripts may call; '*' is all.",
-        _cors("origins", _origins),
+        _cors("origins", origins),
     ),
-    Annotation("cors-methods", "GET, POST", "Methods such scripts may use.", _cors("methods", _header_list)),
-    Annotation("cors-headers", "x-token", "Request headers such scripts may send.", _cors("headers", _header_list)),
+    Annotation("cors-methods", "GET, POST", "Methods such scripts may use.", _cors("methods", header_list)),
+    Annotation("cors-headers", "x-token", "Request headers such scripts may send.", _cors("headers", header_list)),
     Annotation("cors-credentials", "true", "Whether cookies are sent along.", _cors("credentials", truth)),
     Annotation("cors-max-age", "1h", "How long browsers may remember the answer.", _cors("max_age", duration)),
 )
@@ -283,7 +206,7 @@ SERVICE_ANNOTATIONS = (
         "affinity",
         "cookie:session",
         "Requests with the same client-ip, cookie:NAME or header:NAME go to the same endpoint.",
-        _set("affinity", _affinity),
+        _set("affinity", affinity),
     ),
     Annotation(
         "locality",
@@ -326,7 +249,7 @@ SERVICE_ANNOTATIONS = (
         "upstream-name",
         "web.internal",
         "The DNS name in the endpoints' certificates, also sent as SNI.",
-        _set("upstream_name", _host),
+        _set("upstream_name", exact_host),
     ),
 )
 """Annotations of a Service: what they say holds for its clusters, whichever Ingress leads there."""

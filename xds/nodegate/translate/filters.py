@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from envoy.config.core.v3 import address_pb2
@@ -17,6 +16,7 @@ from google.protobuf.wrappers_pb2 import UInt32Value
 
 from nodegate.translate.options import Cors, RateLimit, RouteOptions
 from nodegate.translate.packing import pack, seconds
+from nodegate.translate.regexes import wildcard_regex
 
 CORS, RBAC, RATE_LIMIT, BUFFER, ROUTER = (
     "envoy.filters.http.cors",
@@ -74,7 +74,7 @@ def _origin(origin: str) -> Any:
     if "*" not in origin:
         return string_pb2.StringMatcher(exact=origin)
     matcher = string_pb2.StringMatcher()
-    matcher.safe_regex.regex = ".*".join(re.escape(part) for part in origin.split("*"))
+    matcher.safe_regex.regex = wildcard_regex(origin)
     return matcher
 
 

@@ -18,6 +18,8 @@ class Findings:
 
     def replace(self, finder: Hashable, found: Mapping[Ref, tuple[Problem, ...]]) -> None:
         """Put what one finder found in place of all that it had found before."""
+        if not found and finder not in self._blamed:
+            return
         blamed = frozenset(ref for ref, problems in found.items() if problems)
         for ref in self._blamed.get(finder, frozenset()) | blamed:
             self._before.setdefault(ref, self._of(ref))

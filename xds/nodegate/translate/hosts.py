@@ -11,6 +11,7 @@ _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _HOST = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*")
 _IPV4 = re.compile(r"[0-9.]+")
 _LONGEST_HOST = 253
+_MOST_DOTS = 18  # of a wildcard, see `one_label_regex`
 
 
 def host_fault(host: str) -> str:
@@ -19,6 +20,8 @@ def host_fault(host: str) -> str:
         return f"The host {host!r} is neither a DNS name nor '*.' and a DNS name."
     if _IPV4.fullmatch(host):
         return f"The host {host!r} is an IP address."
+    if is_wildcard(host) and host.count(".") > _MOST_DOTS:
+        return f"The wildcard {host!r} has more than {_MOST_DOTS} labels after '*', more than Envoy can count."
     return ""
 
 
@@ -40,10 +43,15 @@ def wildcards_over(host: str) -> list[str]:
 
 
 def one_label_regex(wildcard: str) -> str:
-    """Return the regular expression of the authorities a wildcard of an Ingress matches: exactly one label, any case.
+    """Return the regular expression that makes a wildcard match exactly one label.
 
-    Envoy's own wildcard domains match any number of labels, so every route of one has this comparison as well
-    (ingress.md 3). The expression has to match in full; the port is part of an authority.
+    Envoy's own wildcard domains compare the end of a host, in any case, and match any number of labels; what is left to
+    say is how many labels there are (ingress.md 3). The expression has to match an authority in full, which may end
+    with a port. It says nothing of the name itself, because Envoy refuses expressions that compile to more than 100
+    steps, which a long name alone would take.
     """
-    suffix = wildcard.removeprefix("*.").replace(".", "[.]")
-    return f"(?i)[^.]+[.]{suffix}(:[0-9]+)?"
+    return f"{_IN_LABEL}+([.]{_IN_LABEL}*){{{wildcard.count('.')}}}"
+
+
+_IN_LABEL = r"[!-\-/-~]"
+"""Any printable ASCII character but a dot; a negated class takes three times the steps, for the sake of UTF-8."""

@@ -18,7 +18,7 @@ def replan(index: Index) -> None:
     for name in index.dirty.ingresses:
         ingress = index.objects.ingresses.get(name)
         planned, problems = _plan(index, ingress) if ingress else (None, ())
-        index.findings.replace(name, {ingress_ref(name): problems})
+        index.findings.replace(name, {ingress_ref(name): problems} if problems else {})
         before = index.plans.pop(name, None)
         if before is not None:
             _leave(index, before)

@@ -6,15 +6,15 @@ from enum import IntEnum
 from typing import NamedTuple
 from urllib.parse import quote
 
-import re2
-
 from nodegate.translate.options import RegexMode
+from nodegate.translate.regexes import regex_fault
 
 EXACT, PREFIX, IMPLEMENTATION_SPECIFIC = "Exact", "Prefix", "ImplementationSpecific"
 PATH_TYPES = (EXACT, PREFIX, IMPLEMENTATION_SPECIFIC)
 
 _DEAD_SEQUENCES = ("//", "/./", "/../", "%2f", "%2F")
 _DEAD_SUFFIXES = ("/.", "/..")
+_NOT_ABSOLUTE = "The path {!r} does not start with '/'."
 
 
 class Match(IntEnum):
@@ -48,7 +48,7 @@ def path_match(path_type: str, path: str, regex: RegexMode | None = None) -> Pat
     compare with the whole path, or with its beginning (ingress.md 10).
     """
     if regex is not None and path_type == IMPLEMENTATION_SPECIFIC and path:
-        return PathMatch(Match.REGEX, path if regex is RegexMode.FULL else f"(?:{path}).*")
+        return PathMatch(Match.REGEX, _regex(path, regex))
     path = quote(path or "/", safe=_ASCII)
     if path_type == EXACT:
         return PathMatch(Match.EXACT, path)
@@ -65,11 +65,11 @@ def path_fault(path_type: str, path: str, regex: RegexMode | None = None) -> str
     The rules are those of the API server's validation, which a manifest in a folder never went through.
     """
     if regex is not None and path_type == IMPLEMENTATION_SPECIFIC and path:
-        return _regex_fault(path)
+        return regex_fault(_regex(path, regex)) if path.startswith("/") else _NOT_ABSOLUTE.format(path)
     if not path:
         return "" if path_type == IMPLEMENTATION_SPECIFIC else f"The path is empty, which pathType {path_type} forbids."
     if not path.startswith("/"):
-        return f"The path {path!r} does not start with '/'."
+        return _NOT_ABSOLUTE.format(path)
     if any(character in "?#" or character <= " " or character == "\x7f" for character in path):
         return f"The path {path!r} holds a character that no path of a request holds ('?', '#', blanks or controls)."
     dead = [part for part in _DEAD_SEQUENCES if part in path] + [s for s in _DEAD_SUFFIXES if path.endswith(s)]
@@ -78,24 +78,5 @@ def path_fault(path_type: str, path: str, regex: RegexMode | None = None) -> str
     return ""
 
 
-_LONGEST_REGEX = 1024
-_QUIET = re2.Options()
-_QUIET.log_errors = False
-
-
-def _regex_fault(path: str) -> str:
-    """Say why Envoy would refuse this expression; one that it refuses takes all routes of a listener with it."""
-    if not path.startswith("/"):
-        return f"The expression {path!r} does not start with '/'."
-    if len(path) > _LONGEST_REGEX or not path.isascii():
-        return f"The expression is longer than {_LONGEST_REGEX} characters, or not ASCII."
-    try:
-        re2.compile(path, _QUIET)
-    except re2.error as error:
-        return f"{path!r} is no RE2 expression: {_text(error)}."
-    return ""
-
-
-def _text(error: Exception) -> str:
-    said = error.args[0] if error.args else ""
-    return said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+def _regex(path: str, mode: RegexMode) -> str:
+    return path if mode is RegexMode.FULL else f"(?:{path}).*"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +22,8 @@ RETRIES = 2
 MISDIRECTED = 421
 ACME = "/.well-known/acme-challenge"
 """Where certificate authorities look, over plain HTTP, for the proof that a host is ours (RFC 8555, 8.3)."""
+
+_MOST_ELEMENTS = 14  # which compile to fewer than 100 steps, Envoy's limit
 
 EVERYTHING = PathMatch(Match.PREFIX, "/")
 _CODES = {301: 0, 302: 1, 303: 2, 307: 3, 308: 4}  # RedirectAction.RedirectResponseCode
@@ -167,7 +168,12 @@ def _rewrite(action: Any, match: PathMatch, to: str) -> None:
     elif without_slash:
         action.prefix_rewrite = without_slash
     else:
-        _rewrite_by_regex(action, f"^{re.escape(match.path)}/?", "/")
+        # What is cut off is told by its number of elements: the path itself could be too long for an expression.
+        elements = match.path.count("/")
+        if elements <= _MOST_ELEMENTS:
+            _rewrite_by_regex(action, f"^(/[!-.0-~]*){{{elements}}}/?", "/")
+        else:
+            action.prefix_rewrite = "/"
 
 
 def _rewrite_by_regex(action: Any, pattern: str, to: str) -> None:
