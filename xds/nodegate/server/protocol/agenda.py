@@ -65,6 +65,12 @@ class Agenda:
         since = self.holds[name][1] if name in self.holds else now
         self.holds[name] = (hold, since)
 
+    def trim(self) -> None:
+        """Give back the memory of sets that were emptied name by name."""
+        for names in (self.dirty, self.forced, self.leaving):
+            if not names:
+                names.clear()
+
     def clear(self) -> None:
         """Everything was sent."""
         self.dirty.clear()

@@ -264,6 +264,7 @@ def _share(state: TypeState, target: Target) -> None:
     """Hold the target's mapping by reference, with what this client asks for and holds otherwise beside it."""
     mapping, ledger, names = target.of_type(state.type_url), state.ledger, state.subscription.names
     named = not state.subscription.wildcard
+    state.agenda.trim()
     if named and 2 * len(names) < len(mapping):
         return
     if ledger.base is not mapping:

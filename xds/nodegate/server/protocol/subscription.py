@@ -74,6 +74,9 @@ class Names(AbstractSet[str]):
                 self._added.add(name)
             elif not wants and name in mapping:
                 self._left_out.add(name)
+        for differences in (self._added, self._left_out):
+            if not differences:
+                differences.clear()  # a set that was emptied name by name keeps its memory
 
 
 @dataclass(frozen=True, slots=True)
