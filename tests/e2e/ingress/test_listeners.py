@@ -95,6 +95,24 @@ def test_proxies_in_front_are_trusted_when_there_are_any(gateway: Gateway, echo:
     assert gateway.get().status == 403
 
 
+def test_a_proxy_in_front_may_have_received_https(gateway: Gateway, echo: MakeEcho) -> None:
+    """What a trusted proxy received over HTTPS is not redirected again; an untrusted claim is (ingress.md 39)."""
+    made = pair("a.example")
+    web = ingress("web", rule({"/": "app:80"}, "a.example"), tls=(tls("one", "a.example"),))
+    objects = (web, secret("one", made.data), service("app"), echo("app").slice("app"))
+    gateway.serve(*objects, settings=Settings(trusted_hops=1))
+    assert gateway.get(host="a.example", headers={"x-forwarded-proto": "https"}).by == "app"
+    assert gateway.get(host="a.example", headers={"x-forwarded-proto": "http"}).status == 308
+    assert gateway.get(host="a.example").status == 308
+
+
+def test_a_claim_of_https_is_not_believed_of_everybody(gateway: Gateway, echo: MakeEcho) -> None:
+    """Without trusted proxies ``x-forwarded-proto`` says nothing (ingress.md 39, 44)."""
+    web = ingress("web", rule({"/": "app:80"}, "a.example"), tls=(tls("one", "a.example"),))
+    gateway.serve(web, secret("one", pair("a.example").data), service("app"), echo("app").slice("app"))
+    assert gateway.get(host="a.example", headers={"x-forwarded-proto": "https"}).status == 308
+
+
 def test_the_proxy_protocol(gateway: Gateway, echo: MakeEcho) -> None:
     """The client's address is the one in the PROXY header; without a header nobody is served (issue 5)."""
     web = ingress("web", rule({"/": "app:80"}), allow_ranges="198.51.100.0/24")

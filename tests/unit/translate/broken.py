@@ -219,5 +219,5 @@ BROKEN: dict[ProblemCode, Callable[[str], Objects]] = {
 }
 """A generator for every kind of problem that objects can have by themselves."""
 
-NEEDS_HISTORY = {codes.INVALID_CERTIFICATE}
-"""What takes a good object before a bad one."""
+NEEDS_HISTORY = {codes.INVALID_CERTIFICATE, codes.CERTIFICATE_EXPIRED, codes.CERTIFICATE_EXPIRES_SOON}
+"""What takes a good object before a bad one, or time to pass."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 import pytest
@@ -13,6 +14,7 @@ from nodegate.model.objects import Object
 from nodegate.model.problem import ProblemCode
 from nodegate.model.refs import Kind
 from nodegate.translate.codes import CODES, INVALID_CERTIFICATE
+from nodegate.translate.expiry import expiring
 from nodegate.translate.settings import ListenerMode, Settings
 from tests.certificates import pair
 from tests.unit.translate.broken import BROKEN, NEEDS_HISTORY
@@ -54,6 +56,17 @@ def test_a_secret_that_was_good_once_is_found() -> None:
     world = World(*upserts(*GOOD), Upsert(secret("cert", {"tls.crt": b"", "tls.key": b""})))
     assert world.codes() == [INVALID_CERTIFICATE.code]
     assert "default/cert" in world.names("secret")
+
+
+@pytest.mark.parametrize(
+    ("days", "code"),
+    [(10, None), (17, "CertificateExpiresSoon"), (29, "CertificateExpiresSoon"), (31, "CertificateExpired")],
+)
+def test_certificates_expire_without_any_change(days: int, code: str | None) -> None:
+    """Who has a clock learns which served certificates, good for 30 days, need to be renewed (ingress.md 35)."""
+    world = World(*upserts(*GOOD, secret("unused", pair("good.example").data)))
+    found = expiring(world.index, datetime.now(UTC) + timedelta(days=days))
+    assert [problem.code for problems in found.values() for problem in problems] == ([code] if code else [])
 
 
 CHOSEN = st.lists(st.sampled_from(sorted(BROKEN, key=lambda code: code.code)), max_size=6)

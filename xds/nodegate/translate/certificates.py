@@ -25,7 +25,7 @@ _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)  # Envoy refuses others
 class Checked:
     """What looking at a key pair showed: a fault as a sentence, empty when it can be served; and until when it is good.
 
-    Whether that time has passed is not translation's to say, which has no clock; see :func:`expiry`.
+    Whether that time has passed is not translation's to say, which has no clock; see ``expiry.expiring``.
     """
 
     fault: str
@@ -57,11 +57,6 @@ def check_key_pair(certificate: bytes, key: bytes) -> Checked:
     if fault := _kind_fault(public):
         return Checked(fault, f"data[{KEY}]")
     return Checked("", "", leaf.not_valid_after_utc)
-
-
-def expiry(secret: Secret) -> datetime | None:
-    """Return when a Secret's certificate ends to be valid; None when it is none that is served."""
-    return check_secret(secret).not_after
 
 
 def authority_fault(bundle: bytes) -> str:

@@ -119,6 +119,17 @@ INVALID_CERTIFICATE = ProblemCode(
     "served.",
     "Put a matching PEM certificate and key into tls.crt and tls.key.",
 )
+CERTIFICATE_EXPIRED = ProblemCode(
+    "CertificateExpired",
+    "The certificate in a Secret that is served has expired: clients refuse it. It is served all the same.",
+    "Renew the certificate.",
+)
+CERTIFICATE_EXPIRES_SOON = ProblemCode(
+    "CertificateExpiresSoon",
+    "The certificate in a Secret that is served expires within two weeks.",
+    "Renew the certificate, or find out why what renews it has not.",
+    Severity.WARNING,
+)
 DEFAULT_BACKEND_CONFLICT = ProblemCode(
     "DefaultBackendConflict",
     "Several Ingresses that share listeners have a default backend: requests for hosts that no Ingress names go to "
@@ -172,6 +183,8 @@ CODES = (
     CERTIFICATE_NOT_SERVED,
     CERTIFICATE_CONFLICT,
     INVALID_CERTIFICATE,
+    CERTIFICATE_EXPIRED,
+    CERTIFICATE_EXPIRES_SOON,
     DEFAULT_BACKEND_CONFLICT,
     EXTERNAL_NAME_REFUSED,
     UNKNOWN_APP_PROTOCOL,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from envoy.config.core.v3 import base_pb2
+from envoy.config.core.v3 import base_pb2, protocol_pb2
 from envoy.extensions.access_loggers.file.v3 import file_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2
@@ -86,6 +86,9 @@ def _template(scheme: Scheme, settings: Settings) -> Any:
     manager.rds.config_source.resource_api_version = 2  # V3
     manager.internal_address_config.SetInParent()  # nobody is internal: no client may set x-envoy-* headers
     manager.common_http_protocol_options.idle_timeout.CopyFrom(seconds(3600))
+    # To many applications x_user is the same as x-user, to Envoy it is another one: nobody may say it (ingress.md 45).
+    underscores = protocol_pb2.HttpProtocolOptions.DROP_HEADER
+    manager.common_http_protocol_options.headers_with_underscores_action = underscores
     _bound_http2(manager.http2_protocol_options)
     add_filters(manager.http_filters)
     add_filters(manager.upgrade_configs.add(upgrade_type="websocket").filters, buffering=False)  # (ingress.md 42)

@@ -54,6 +54,7 @@ def _host_input(index: Index, frontend: Frontend, host: str) -> HostInput | None
         default,
         settings.https_port if _on_host(index, frontend) else 443,
         frontend.chains.has(host) or frontend.default_secret is not None or has_default(index),
+        settings.trusted_hops > 0,
     )
 
 

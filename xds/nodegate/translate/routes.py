@@ -60,9 +60,15 @@ def add_route(routes: Any, planned: Route) -> None:
     configure(route.typed_per_filter_config, options)
 
 
-def add_https_redirect(routes: Any, planned: Route, https_port: int) -> None:
-    """Append the plain HTTP form of a route that is served over HTTPS only (ingress.md 39)."""
+def add_https_redirect(routes: Any, planned: Route, https_port: int, *, unless_secure: bool) -> None:
+    """Append the plain HTTP form of a route that is served over HTTPS only (ingress.md 39).
+
+    ``unless_secure`` leaves alone what a trusted proxy in front says to have received over HTTPS.
+    """
     route = _added(routes, planned)
+    if unless_secure:
+        forwarded = route.match.headers.add(name="x-forwarded-proto", invert_match=True)
+        forwarded.string_match.exact = "https"
     route.redirect.https_redirect = True
     if https_port != 443:
         route.redirect.port_redirect = https_port

@@ -47,7 +47,8 @@ class HostInput:
     ``plans`` name the host and ``fallback`` every host, oldest first: a wildcard's requests that no route of it
     matches fall through to those (ingress.md 5). ``chains`` are the filter chains its requests may come in by, any
     if empty. ``default`` answers what no route does. ``https_port`` is the one clients are redirected to, where
-    ``certified`` says that there is a certificate for them.
+    ``certified`` says that there is a certificate for them; ``behind_proxy`` that a proxy in front may have received a
+    plain request over HTTPS and says so.
     """
 
     host: str
@@ -58,6 +59,7 @@ class HostInput:
     default: Backend | None = None
     https_port: int = 443
     certified: bool = True
+    behind_proxy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +214,9 @@ def _element(given: HostInput, scheme: Scheme, resolved: Iterable[_Resolved]) ->
     clusters: set[ClusterKey] = set()
     for item in _of_scheme(resolved, scheme):
         if item.redirects:
-            add_https_redirect(message.routes, item.route, given.https_port)
-            continue
+            add_https_redirect(message.routes, item.route, given.https_port, unless_secure=given.behind_proxy)
+            if not given.behind_proxy:
+                continue
         add_route(message.routes, item.route)
         clusters |= item.keys
     message.retry_policy.CopyFrom(_RETRY_POLICY)
