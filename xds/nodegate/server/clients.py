@@ -13,6 +13,7 @@ from nodegate.server.protocol.type_state import TypeState
 from nodegate.snapshot.facts import NodeFacts
 from nodegate.snapshot.resource import Key
 from nodegate.snapshot.target import Target
+from nodegate.snapshot.type_urls import CLUSTER, LISTENER
 from nodegate.snapshot.votes import Votes
 
 
@@ -74,14 +75,14 @@ class Connection:
                 if self._version(target, (state.type_url, name)) == rejection.version:
                     yield (state.type_url, name), rejection.text
 
-    def wants(self, key: Key) -> bool:
-        """Return whether the client is subscribed to this resource."""
-        state = self.stream.states.get(key[0])
-        return state is not None and state.subscription.wants(key[1])
+    def has_a_say(self, type_url: str) -> bool:
+        """Return whether the client takes this type, or is a proxy that will name what it needs of it later."""
+        return not self.stream.states.keys().isdisjoint((type_url, CLUSTER, LISTENER))
 
     def holds(self, key: Key, target: Target) -> bool:
         """Return whether the client acknowledged the target's content of this resource."""
-        held = self.stream.states[key[0]].ledger.get(key[1])
+        state = self.stream.states.get(key[0])
+        held = state.ledger.get(key[1]) if state is not None else None
         return held is not None and held.version == self._version(target, key)
 
     def _version(self, target: Target, key: Key) -> str | None:
@@ -182,7 +183,8 @@ class Clients:
         return tuple(self._vote(key, target, by) for key, by in sorted(rejected.items()))
 
     def _vote(self, key: Key, target: Target, rejected: dict[str, str]) -> Votes:
-        others = [one for one in self._connections.values() if one.node_id not in rejected and one.wants(key)]
+        connections = self._connections.values()
+        others = [one for one in connections if one.node_id not in rejected and one.has_a_say(key[0])]
         accepted = frozenset(one.node_id for one in others if one.holds(key, target))
         pending = frozenset(one.node_id for one in others) - accepted
         entry = target.get(*key)

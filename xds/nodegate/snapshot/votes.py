@@ -13,8 +13,8 @@ from nodegate.snapshot.resource import Key
 class Votes:
     """Who accepted and who rejected one resource at its current content; nodes by id, rejections with their text.
 
-    ``pending`` are the nodes that are subscribed to it and have not answered yet. ``causes`` are the objects it was
-    made from.
+    ``pending`` are the nodes that take this type, or may come to, and have not answered yet: a proxy names a new
+    cluster's endpoints only when it has the cluster. ``causes`` are the objects the resource was made from.
     """
 
     key: Key

@@ -34,8 +34,11 @@ PARTLY_REJECTED = ProblemCode(
 )
 CODES = (REJECTED, PARTLY_REJECTED)
 
-PATIENCE_SECONDS = 5.0
-"""How long clients that have not answered yet are waited for before those that did decide alone."""
+PATIENCE_SECONDS = 20.0
+"""How long clients that have not answered yet are waited for before those that did decide alone.
+
+Envoy withholds an answer for up to 15 s, while a cluster warms; those that rejected keep what they have meanwhile.
+"""
 
 REVIEW_SECONDS = 1.0
 """How often an open case is looked at again."""
