@@ -18,6 +18,7 @@ import pytest
 
 from nodegate.model.objects import (
     EndpointConditions,
+    EndpointSlice,
     HTTPIngressPath,
     HTTPIngressRuleValue,
     IngressBackend,
@@ -26,12 +27,13 @@ from nodegate.model.objects import (
     ServiceSpec,
     TypedLocalObjectReference,
 )
+from nodegate.snapshot.facts import NodeFacts
 from tests.certificates import Pair, authority, pair
 from tests.e2e.ingress.conftest import MakeEcho
 from tests.e2e.ingress.gateway import Gateway
 from tests.e2e.rig.addresses import free_port
 from tests.e2e.rig.backend import Backends
-from tests.unit.translate.objects import NOT_READY, TERMINATING, endpoints, ingress, rule, secret, service
+from tests.unit.translate.objects import NOT_READY, TERMINATING, at, endpoints, ingress, rule, secret, service
 
 WEB = ingress("web", rule({"/": "app:80"}))
 
@@ -126,6 +128,28 @@ def test_cookie_affinity(gateway: Gateway, echo: MakeEcho) -> None:
     assert cookie.startswith("session=")
     assert {gateway.get(headers={"cookie": cookie}).by for _ in range(20)} == {first.by}
     assert len({gateway.get(headers={"cookie": f"session={n}"}).by for n in range(50)}) > 1
+
+
+def near_and_far(near: int, far: int) -> list[EndpointSlice]:
+    """Return two slices of a Service ``app``: an endpoint on node-1 and one on node-2, by their ports."""
+    return [
+        endpoints("app", at("127.0.0.1", node=node, zone="zone-a"), port=port, name=f"app-{node}")
+        for node, port in (("node-1", near), ("node-2", far))
+    ]
+
+
+def test_endpoints_of_the_same_node_first(gateway: Gateway, echo: MakeEcho) -> None:
+    """Requests stay on the node while it has an endpoint, where the Service asks for it (DESIGN 2.2)."""
+    slices = near_and_far(echo("near").port, echo("far").port)
+    gateway.serve(WEB, service("app", locality="node"), *slices, facts=NodeFacts(node="node-1", zone="zone-a"))
+    assert {gateway.get().by for _ in range(30)} == {"near"}
+
+
+def test_a_dead_endpoint_nearby_is_not_noticed(gateway: Gateway, echo: MakeEcho) -> None:
+    """What is refused on the node is tried elsewhere (ingress.md 43)."""
+    slices = near_and_far(free_port(), echo("far").port)
+    gateway.serve(WEB, service("app", locality="node"), *slices, facts=NodeFacts(node="node-1", zone="zone-a"))
+    assert [gateway.get().by for _ in range(20)] == ["far"] * 20
 
 
 def test_canary(gateway: Gateway, echo: MakeEcho) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from envoy.config.route.v3 import route_components_pb2 as components
 from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
+from envoy.extensions.retry.priority.previous_priorities.v3 import previous_priorities_config_pb2
 
 from nodegate.translate.connection_manager import CHAIN_HEADER, SNI_HEADER
 from nodegate.translate.filters import configure
@@ -121,9 +122,15 @@ def retry_policy(retries: int = RETRIES, per_try_timeout: float | None = None) -
         policy.host_selection_retry_max_attempts = 3
         predicate = policy.retry_host_predicate.add(name="envoy.retry_host_predicates.previous_hosts")
         pack(predicate.typed_config, previous_hosts_pb2.PreviousHostsPredicate())
+        # And where endpoints nearby come first, not among those nearby alone: they may all be gone.
+        policy.retry_priority.name = "envoy.retry_priorities.previous_priorities"
+        pack(policy.retry_priority.typed_config, _OTHER_PRIORITIES)
     if per_try_timeout is not None:
         policy.per_try_timeout.CopyFrom(seconds(per_try_timeout))
     return policy
+
+
+_OTHER_PRIORITIES = previous_priorities_config_pb2.PreviousPrioritiesConfig(update_frequency=1)
 
 
 def _added(routes: Any, planned: Route) -> Any:
