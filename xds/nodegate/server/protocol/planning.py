@@ -173,15 +173,16 @@ def _decide_absent(state: TypeState, name: str, gate: Gate, updates: Updates, no
     agenda, held, key = state.agenda, state.may_hold(name), (state.type_url, name)
     state.rejections.look_at(name, None)
     known = state.ledger.get(name)
-    answer = known if isinstance(known, Resource) else gate.stand_in(key)
+    ours = known if isinstance(known, Resource) else None
+    answer = ours or gate.stand_in(key)
     if name not in agenda.forced or not (state.says_removed or (answer and not state.whole_set)):
         agenda.done(name)
         if held:
             agenda.leave(name)
-    elif hold := gate.removal(key, asked=answer is None) if held else None:
-        if answer is not None:
+    elif hold := gate.removal(key, asked=ours is None) if held else None:
+        if ours is not None:
             agenda.leave(name)
-            updates[name] = answer  # the client asked; it goes when it may
+            updates[name] = ours  # the client asked; it goes when it may
         agenda.wait(name, hold, now)
     else:
         agenda.forget(name)

@@ -1,0 +1,26 @@
+"""The publisher: a state and a wake-up, no queue."""
+
+from __future__ import annotations
+
+from nodegate.snapshot.publisher import Publisher
+from nodegate.snapshot.target import Target
+from tests.protocol.wire import resource
+
+
+async def test_a_watcher_is_woken_by_each_new_target_and_sees_the_newest() -> None:
+    """However many there were meanwhile (xds-protocol 49)."""
+    publisher = Publisher()
+    assert publisher.target is None
+    with publisher.watch() as wake:
+        assert not wake.is_set()
+        first = Target()
+        second = first.apply({resource("CDS", "a").key: resource("CDS", "a")})
+        publisher.publish(first)
+        publisher.publish(second)
+        assert wake.is_set()
+        assert publisher.target is second
+        wake.clear()
+        publisher.publish(second)
+        assert not wake.is_set()
+    publisher.publish(first)
+    assert not wake.is_set()
