@@ -129,21 +129,37 @@ def test_what_is_right_is_not_touched(node: World) -> None:
     assert node.kernel() == before
 
 
+ROUTING = "ip rule del pref 9; ip -6 route flush table 2004"
+ALL_OF_NFTABLES = "nft flush ruleset"
 FLUSHES = {
-    "rules": "for r in iptables ip6tables; do $r-{b} -t mangle -F; $r-{b} -t nat -F PREROUTING; done",
-    "sets": "ipset flush nodegate4",
-    "routing": "ip rule del pref 9; ip -6 route flush table 2004",
-    "nftables": "nft flush ruleset",
-    "order": "iptables-{b} -t nat -I PREROUTING 1 -j KUBE-SERVICES",
+    "iptables-nft": {
+        "rules": "for r in iptables ip6tables; do $r-nft -t mangle -F; $r-nft -t nat -F PREROUTING; done",
+        "sets": "ipset flush nodegate4",
+        "order": "iptables-nft -t nat -I PREROUTING 1 -j KUBE-SERVICES",
+        "routing": ROUTING,
+        "all of nftables": ALL_OF_NFTABLES,
+    },
+    "iptables-legacy": {
+        "rules": "for r in iptables ip6tables; do $r-legacy -t mangle -F; $r-legacy -t nat -F PREROUTING; done",
+        "order": "iptables-legacy -t nat -I PREROUTING 1 -j KUBE-SERVICES",
+        "all of nftables": ALL_OF_NFTABLES,
+    },
+    "nftables": {
+        "rules": "nft flush chain inet nodegate prerouting",
+        "elements": "nft flush map inet nodegate frontends4",
+        "routing": ROUTING,
+        "all of nftables": ALL_OF_NFTABLES,
+    },
 }
+DAMAGES = [pytest.param(mode, FLUSHES[mode][what], id=f"{mode}-{what}") for mode in FLUSHES for what in FLUSHES[mode]]
 
 
-@pytest.mark.parametrize("flush", FLUSHES)
-def test_what_a_stranger_flushes_or_moves_is_repaired(request: pytest.FixtureRequest, node: World, flush: str) -> None:
+@pytest.mark.parametrize(("node", "damage"), DAMAGES, indirect=["node"])
+def test_what_a_stranger_flushes_or_moves_is_repaired(node: World, damage: str) -> None:
     """Our jump stays before kube-proxy's, and what is missing is put back (redirect 11)."""
     node.apply(service())
     before = node.kernel()
-    node.network.run("node", FLUSHES[flush].replace("{b}", "legacy" if "legacy" in request.node.callspec.id else "nft"))
+    node.network.run("node", damage)
     assert node.apply(service()).changes
     assert who(connect(node)) == {ENVOY}
     assert _ours(node.kernel()) == _ours(before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 from nodegate_redirect.errors import KernelError
 from nodegate_redirect.host.commands import find, run
@@ -18,14 +19,17 @@ def nft(text: str) -> None:
 class Table:
     """One table ``inet NAME``; ``body`` is what stands between its braces.
 
+    Chains whose name matches the regular expression ``passing`` come and go, and are not looked at.
+
     nft prints rules in a form that depends on its version, so the table carries the hash of what it was made from as
     the name of an empty chain, and what it looked like when it was made is remembered for as long as we run.
     """
 
-    def __init__(self, name: str, body: str) -> None:
+    def __init__(self, name: str, body: str, passing: str = r"(?!)") -> None:
         self._name = name
         self._body = body
         self._version = f"version-{hashlib.sha256(body.encode()).hexdigest()[:16]}"
+        self._passing = re.compile(rf"^\tchain (?:{passing}) {{.*?^\t}}\n", re.MULTILINE | re.DOTALL)
         self._seen: str | None = None
 
     def is_right(self) -> bool:
@@ -37,10 +41,12 @@ class Table:
             self._seen = listed
         return listed == self._seen
 
-    def ensure(self, more: str = "") -> list[str]:
-        """Put the table there where it is not right, in one transaction with ``more``; say what was done."""
-        if self.is_right():
-            return []
+    def ensure(self) -> list[str]:
+        """Put the table there where it is not right, and say what was done."""
+        return [] if self.is_right() else self.replace()
+
+    def replace(self, more: str = "") -> list[str]:
+        """Put the table there, instead of the one that may be there, in one transaction with ``more``."""
         made = f"table inet {self._name} {{\n chain {self._version} {{ }}\n{self._body}}}\n"
         nft(f"table inet {self._name} {{ }}\ndelete table inet {self._name}\n{made}{more}")
         self._seen = self._listed()
@@ -57,6 +63,7 @@ class Table:
     def _listed(self) -> str:
         """Return the table without its counters and without the elements of its maps; nothing where there is none."""
         try:
-            return run([find("nft", _PACKAGE), "--stateless", "--terse", "list", "table", "inet", self._name])
+            said = run([find("nft", _PACKAGE), "--stateless", "--terse", "list", "table", "inet", self._name])
         except KernelError:
             return ""
+        return re.sub(r"\n+", "\n", self._passing.sub("", said))

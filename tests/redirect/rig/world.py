@@ -11,6 +11,7 @@ from nodegate_redirect.contract import Place, Redirect
 from nodegate_redirect.host import addresses, sockets
 from nodegate_redirect.iptables import IptablesMode
 from nodegate_redirect.mode import Applied, Mode
+from nodegate_redirect.nftables import NftablesMode
 from nodegate_redirect.plan import Node, Plan, make_plan
 from tests.redirect.rig.kube_proxy import FAMILIES, NODE_PORT, POD_PORT, install_iptables, install_nftables
 from tests.redirect.rig.namespaces import Network, network
@@ -24,6 +25,7 @@ ANY = ("0.0.0.0", "::")
 MODES: Mapping[str, Callable[[], Mode]] = {
     "iptables-nft": lambda: IptablesMode("nft"),
     "iptables-legacy": lambda: IptablesMode("legacy"),
+    "nftables": NftablesMode,
 }
 KUBE_PROXIES: Mapping[str, Callable[[Network], None]] = {
     "no kube-proxy": lambda _: None,
@@ -32,6 +34,7 @@ KUBE_PROXIES: Mapping[str, Callable[[Network], None]] = {
     "kube-proxy legacy, endpoints": lambda network: install_iptables(network, "dnat", backend="legacy"),
     "kube-proxy legacy, none": lambda network: install_iptables(network, "reject", backend="legacy"),
     "kube-proxy nftables, endpoints": lambda network: install_nftables(network, "dnat"),
+    "kube-proxy nftables, none": lambda network: install_nftables(network, "reject"),
 }
 PLACES: Mapping[str, Callable[[int], Place]] = {
     "ClusterIP": lambda family: Place(FAMILIES[family].cluster_ip, 80),

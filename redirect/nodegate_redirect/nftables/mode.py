@@ -1,0 +1,112 @@
+"""Makes one table of nftables and policy routing hold a plan."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from nodegate_redirect.contract import Place
+from nodegate_redirect.errors import KernelError
+from nodegate_redirect.host import bridges, routing
+from nodegate_redirect.host.commands import find, run
+from nodegate_redirect.host.nft import Table, nft
+from nodegate_redirect.mode import Applied, Count
+from nodegate_redirect.nftables.rules import FAMILIES, PORT_CHAINS, TABLE, body, changes, parse_chain
+from nodegate_redirect.plan import REFUSED, Plan, Target
+
+
+class NftablesMode:
+    """Redirects by nftables. Every change is one transaction; a table that is not ours any more is made anew in one.
+
+    What places are restricted to is not read back from the kernel: where any is, a new process makes the table anew.
+    """
+
+    name = "nftables"
+
+    def __init__(self) -> None:
+        self._bridged = False
+        self._table = _table(bridged=False)
+        self._held: Mapping[Place, Target] | None = None
+
+    def require(self) -> None:
+        """Raise UnsupportedError when nft is missing."""
+        find("nft", "nftables")
+
+    def installed(self) -> Mapping[Place, int]:
+        """Return where the kernel's maps send each place."""
+        return {place: port for place, port, _ in _read()}
+
+    def apply(self, plan: Plan, *, trust: bool = False) -> Applied:
+        """Make the kernel hold the plan; see :class:`nodegate_redirect.mode.Mode`."""
+        if trust and self._held is not None:
+            return Applied(tuple(self._change(plan, self._held)))
+        said = routing.ensure()
+        self._look_at_bridges()
+        if self._is_right() and self._held is not None:
+            return Applied((*said, *self._change(plan, self._held)))
+        said += self._table.replace(changes(plan.targets, {}, frozenset(), bridged=self._bridged))
+        self._held = plan.targets
+        return Applied(tuple(said))
+
+    def counters(self) -> Mapping[Place, Count]:
+        """Return what was counted for each place: packets that began its connections, and a node's own twice."""
+        return {place: count for place, _, count in _read()}
+
+    def cleanup(self) -> Applied:
+        """Remove the table, rule and route."""
+        self._held = None
+        return Applied((*self._table.remove(), *routing.remove()))
+
+    def _change(self, plan: Plan, held: Mapping[Place, Target]) -> list[str]:
+        text = changes(plan.targets, held, _ports(held), bridged=self._bridged)
+        if text:
+            nft(text)
+        self._held = plan.targets
+        return [f"nftables: {text.count(chr(10))} changes."] if text else []
+
+    def _is_right(self) -> bool:
+        """Whether the table is ours, and holds what we left there."""
+        if not self._table.is_right():
+            return False
+        shown = self.installed()
+        if self._held is None and not any(_elements("set", f"restricted{family}") for family in FAMILIES):
+            self._held = {place: Target(port) for place, port in shown.items()}
+        return self._held is not None and shown == {place: target.port for place, target in self._held.items()}
+
+    def _look_at_bridges(self) -> None:
+        bridged = any(bridges.are_filtered(family) for family in FAMILIES)
+        if bridged != self._bridged:
+            self._bridged = bridged
+            self._table = _table(bridged=bridged)
+
+
+def _table(*, bridged: bool) -> Table:
+    return Table(TABLE, body(bridged=bridged), passing=PORT_CHAINS)
+
+
+def _ports(targets: Mapping[Place, Target]) -> frozenset[int]:
+    return frozenset(target.port for target in targets.values()) - {REFUSED}
+
+
+def _read() -> Iterator[tuple[Place, int, Count]]:
+    for family in FAMILIES:
+        for key, verdict in _elements("map", f"frontends{family}"):
+            yield _element(key, verdict)
+
+
+def _elements(kind: str, name: str) -> list[Any]:
+    """Return the elements of a map or a set as nft writes them in JSON; none where there is no such thing."""
+    try:
+        said = run([find("nft", "nftables"), "--json", "list", kind, "inet", TABLE, name])
+    except KernelError:
+        return []
+    return [element for item in json.loads(said)["nftables"] for element in item.get(kind, {}).get("elem", ())]
+
+
+def _element(key: Any, verdict: Any) -> tuple[Place, int, Count]:
+    counted = key["elem"].get("counter", {}) if "elem" in key else {}
+    place = key["elem"]["val"] if "elem" in key else key
+    address, port = place["concat"]
+    count = Count(counted.get("packets", 0), counted.get("bytes", 0))
+    return Place(address, int(port)), parse_chain(verdict["goto"]["target"]), count
