@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -30,6 +31,13 @@ class Pair:
     def data(self) -> dict[str, bytes]:
         """The data of a ``kubernetes.io/tls`` Secret."""
         return {"tls.crt": self.certificate, "tls.key": self.key, "ca.crt": self.authority}
+
+    def write(self, folder: Path, name: str) -> tuple[Path, Path]:
+        """Write the certificate and then, as a careless renewal would, the key."""
+        certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
+        certificate.write_bytes(self.certificate)
+        key.write_bytes(self.key)
+        return certificate, key
 
 
 class Authority:

@@ -12,7 +12,7 @@ import structlog
 from nodegate.server import Clients, ServerOptions, TlsFiles, XdsServer
 from nodegate.snapshot.publisher import Publisher
 from nodegate.snapshot.type_urls import CLUSTER, SECRET
-from tests.transport.certificates import Authority
+from tests.certificates import Authority
 from tests.transport.client import channel_to, resource, stream, target
 
 
@@ -33,17 +33,17 @@ async def main(host: str, folder: Path) -> None:
     """Try every kind of client."""
     authority = Authority()
     ca = folder / "ca.crt"
-    ca.write_bytes(authority.certificate)
-    certificate, key = authority.issue("xds.test").write(folder, "server")
+    ca.write_bytes(authority.pem)
+    certificate, key = authority.sign("xds.test").write(folder, "server")
     tls = ServerOptions(tls=TlsFiles(certificate, key), drain_seconds=0.1)
     mutual = ServerOptions(tls=TlsFiles(certificate, key, ca), drain_seconds=0.1)
 
     def client(name: str) -> grpc.ChannelCredentials:
-        pair = authority.issue(name)
-        return grpc.ssl_channel_credentials(authority.certificate, pair.key, pair.certificate)
+        pair = authority.sign(name)
+        return grpc.ssl_channel_credentials(authority.pem, pair.key, pair.certificate)
 
     await probe("plain", host, ServerOptions(drain_seconds=0.1), None)
-    await probe("tls", host, tls, grpc.ssl_channel_credentials(authority.certificate))
+    await probe("tls", host, tls, grpc.ssl_channel_credentials(authority.pem))
     await probe("mtls as another node", host, mutual, client("node-2"))
     await probe("mtls as itself", host, mutual, client("node-1"))
     await probe("plain with --insecure-xds", host, ServerOptions(insecure=True, drain_seconds=0.1), None)

@@ -17,7 +17,7 @@ from nodegate.server import ServerOptions, TlsFiles
 from nodegate.server.security import ReloadingCredentials, is_local, may_have_secrets, names_node
 from nodegate.snapshot.facts import NodeFacts
 from nodegate.snapshot.type_urls import CLUSTER
-from tests.transport.certificates import Authority
+from tests.certificates import Authority
 from tests.transport.client import channel_to, resource, stream, target
 from tests.transport.conftest import Serve
 
@@ -33,11 +33,11 @@ async def _greeting(address: str, credentials: grpc.ChannelCredentials) -> str:
 
 
 def _tls(folder: Path, authority: Authority, *, client_ca: Authority | None = None) -> TlsFiles:
-    certificate, key = authority.issue("xds.test").write(folder, "server")
+    certificate, key = authority.sign("xds.test").write(folder, "server")
     ca = None
     if client_ca is not None:
         ca = folder / "client-ca.crt"
-        ca.write_bytes(client_ca.certificate)
+        ca.write_bytes(client_ca.pem)
     return TlsFiles(certificate, key, ca)
 
 
@@ -45,7 +45,7 @@ async def test_a_tls_server_serves_clients_that_trust_it(serve: Serve, tmp_path:
     """With a certificate the endpoint speaks TLS, and a plain client gets nothing."""
     authority = Authority()
     async with serve(ONE_CLUSTER, ServerOptions(tls=_tls(tmp_path, authority), drain_seconds=0.1)) as running:
-        assert await _greeting(running.address, grpc.ssl_channel_credentials(authority.certificate)) == "c1"
+        assert await _greeting(running.address, grpc.ssl_channel_credentials(authority.pem)) == "c1"
         with pytest.raises(grpc.aio.AioRpcError):
             async with channel_to(running.address) as channel:
                 await channel.stream_stream("/x/y")().read()
@@ -55,13 +55,13 @@ async def test_with_a_client_authority_only_its_clients_get_in(serve: Serve, tmp
     """Mutual TLS: no certificate, or one of a stranger, is refused in the handshake."""
     authority, stranger = Authority(), Authority("stranger")
     options = ServerOptions(tls=_tls(tmp_path, authority, client_ca=authority), drain_seconds=0.1)
-    ours, theirs = authority.issue("node-1"), stranger.issue("node-1")
+    ours, theirs = authority.sign("node-1"), stranger.sign("node-1")
     async with serve(ONE_CLUSTER, options) as running:
-        good = grpc.ssl_channel_credentials(authority.certificate, ours.key, ours.certificate)
+        good = grpc.ssl_channel_credentials(authority.pem, ours.key, ours.certificate)
         assert await _greeting(running.address, good) == "c1"
         for bad in (
-            grpc.ssl_channel_credentials(authority.certificate),
-            grpc.ssl_channel_credentials(authority.certificate, theirs.key, theirs.certificate),
+            grpc.ssl_channel_credentials(authority.pem),
+            grpc.ssl_channel_credentials(authority.pem, theirs.key, theirs.certificate),
         ):
             with pytest.raises((grpc.aio.AioRpcError, asyncio.InvalidStateError)):
                 await _greeting(running.address, bad)
@@ -72,13 +72,13 @@ async def test_a_renewed_certificate_is_used_without_a_restart(serve: Serve, tmp
     old, new = Authority("old"), Authority("new")
     async with (
         serve(ONE_CLUSTER, ServerOptions(tls=_tls(tmp_path, old), drain_seconds=0.1)) as running,
-        channel_to(running.address, grpc.ssl_channel_credentials(old.certificate)) as channel,
+        channel_to(running.address, grpc.ssl_channel_credentials(old.pem)) as channel,
     ):
         before = stream(channel)
         await before.send(CLUSTER, node="node-1")
         first = await before.receive()
         _tls(tmp_path, new)
-        assert await _greeting(running.address, grpc.ssl_channel_credentials(new.certificate)) == "c1"
+        assert await _greeting(running.address, grpc.ssl_channel_credentials(new.pem)) == "c1"
         await before.send(CLUSTER, response_nonce=first.nonce, resource_names_subscribe=["c1"])
         assert (await before.receive()).resources[0].name == "c1"
 
@@ -89,7 +89,7 @@ async def test_a_broken_renewal_keeps_the_last_good_certificate(serve: Serve, tm
     files = _tls(tmp_path, authority)
     async with serve(ONE_CLUSTER, ServerOptions(tls=files, drain_seconds=0.1)) as running:
         files.key.write_bytes(b"half a key")
-        assert await _greeting(running.address, grpc.ssl_channel_credentials(authority.certificate)) == "c1"
+        assert await _greeting(running.address, grpc.ssl_channel_credentials(authority.pem)) == "c1"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ async def test_a_broken_renewal_keeps_the_last_good_certificate(serve: Serve, tm
     [
         (b"nonsense", None, "is not a PEM certificate"),
         (None, b"nonsense", "is not an unencrypted PEM private key"),
-        (None, Authority().issue("other").key, "does not belong to the certificate"),
+        (None, Authority().sign("other").key, "does not belong to the certificate"),
     ],
     ids=["a certificate that is none", "a key that is none", "the key of another certificate"],
 )

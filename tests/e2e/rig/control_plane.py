@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,17 @@ class ControlPlane:
     def debug(self, page: str) -> Any:
         """Return a debug page as decoded JSON."""
         return fetch(f"http://{self._debug}/debug/{page}?format=json").json()
+
+    def debug_pages(self) -> dict[str, str]:
+        """Return every page that can be reached from the debug page, for people and for programs: path -> text."""
+        pages: dict[str, str] = {}
+        left = ["/debug/"]
+        while left:
+            path = left.pop()
+            if path not in pages:
+                pages[path] = fetch(f"http://{self._debug}{path}").body
+                left += [html.unescape(link) for link in re.findall(r'href="(/debug/[^"#]*)"', pages[path])]
+        return pages
 
     def metrics(self) -> str:
         """Return the text of ``/metrics``."""
