@@ -21,6 +21,7 @@ from tests.kube.pki import KeyFiles, Pki
 
 CONTROLLERS = "endpointslice-controller,garbage-collector-controller,namespace-controller,serviceaccount-controller"
 SERVICE_RANGE = "10.103.0.0/16"
+PORT = 6443
 STOP_SECONDS = 20.0
 
 
@@ -31,13 +32,17 @@ class Cluster:
         self.programs = programs
         self.folder = folder
         self.address = own_loopback()
-        self.server = f"https://{self.address}:6443"
+        self.server = self.server_at(PORT)
         self.pki = Pki(folder / "pki")
         self._server_keys = self.pki.server(self.address)
         self._account_keys = self.pki.service_accounts()
         self.admin = self.pki.client("admin", "system:masters")
         self.kubeconfig = self.write_kubeconfig("admin", _by_files(self.admin))
         self._running: dict[str, Child] = {}
+
+    def server_at(self, port: int) -> str:
+        """Return where an API server is."""
+        return f"https://{self.address}:{port}"
 
     # --- Its parts -------------------------------------------------------------------------------------------------
 
@@ -68,10 +73,18 @@ class Cluster:
         }
         self._start("etcd", flags)
 
-    def start_api_server(self) -> None:
-        """Start the API server, at the same address every time, and wait until it is ready."""
-        self._start("kube-apiserver", self._api_server())
-        eventually(self._ready, within=60, every=0.1, what="/readyz of the API server")
+    def start_api_server(self, port: int = PORT) -> None:
+        """Start an API server, and wait until it is ready; there may be several, each on a port of its own."""
+        self._start("kube-apiserver", self._api_server(port), f"kube-apiserver-{port}")
+        eventually(lambda: self._ready(port), within=60, every=0.1, what="/readyz of the API server")
+
+    def kill_api_server(self, port: int) -> None:
+        """Take an API server away, without a goodbye."""
+        self._running.pop(f"kube-apiserver-{port}").kill()
+
+    def replace_server_certificate(self) -> None:
+        """Give the next API server that starts a new certificate of the same authority."""
+        self._server_keys = self.pki.server(self.address)
 
     def compact(self) -> None:
         """Let the storage forget all versions but the newest, as it does by itself every five minutes."""
@@ -79,17 +92,13 @@ class Cluster:
         newest = json.loads(_post(f"{etcd}/v3/kv/range", {"key": "AA=="}))["header"]["revision"]
         _post(f"{etcd}/v3/kv/compaction", {"revision": newest, "physical": True})
 
-    def kill_api_server(self) -> None:
-        """Take the API server away, without a goodbye."""
-        self._running.pop("kube-apiserver").kill()
-
-    def _api_server(self) -> Mapping[str, object]:
+    def _api_server(self, port: int) -> Mapping[str, object]:
         return {
             "etcd-servers": f"http://{self.address}:2379",
             "bind-address": self.address,
             "advertise-address": self.address,
             "endpoint-reconciler-type": "none",  # it would write a loopback address, which is refused
-            "secure-port": 6443,
+            "secure-port": port,
             "tls-cert-file": self._server_keys.certificate,
             "tls-private-key-file": self._server_keys.key,
             "client-ca-file": self.pki.authority,
@@ -111,20 +120,22 @@ class Cluster:
             "secure-port": 0,
         }
 
-    def _start(self, program: str, flags: Mapping[str, object]) -> None:
-        words = [f"--{name}={value}" for name, value in flags.items()]
-        self._running[program] = Child([self.programs / program, *words], self.folder / f"{program}.log")
+    def _start(self, program: str, flags: Mapping[str, object], name: str = "") -> None:
+        words = [f"--{flag}={value}" for flag, value in flags.items()]
+        name = name or program
+        self._running[name] = Child([self.programs / program, *words], self.folder / f"{name}.log")
 
-    def _ready(self) -> bool:
+    def _ready(self, port: int) -> bool:
         for child in self._running.values():
             child.require_alive()
-        return self._kubectl("get", "--raw=/readyz").returncode == 0
+        return self.run_kubectl("get", "--raw=/readyz", f"--server={self.server_at(port)}").returncode == 0
 
     # --- Who may come in -------------------------------------------------------------------------------------------
 
-    def kubeconfig_of(self, user: str, group: str = "") -> Path:
-        """Return a configuration for a user who proves himself by certificate."""
-        return self.write_kubeconfig(user, _by_files(self.pki.client(user, group)))
+    def kubeconfig_of(self, user: str, group: str = "", port: int = PORT) -> Path:
+        """Return a configuration for a user who proves himself by certificate, at one of the API servers."""
+        keys = _by_files(self.pki.client(user, group))
+        return self.write_kubeconfig(f"{user}-{port}", keys, self.server_at(port))
 
     def write_kubeconfig(self, name: str, user: Mapping[str, str], server: str = "") -> Path:
         """Write a configuration with one context and return where it is."""
@@ -146,7 +157,7 @@ class Cluster:
     def kubectl(self, *words: str, manifests: Iterable[Mapping[str, Any]] = ()) -> str:
         """Run kubectl as the cluster's administrator and return what it prints; a failure raises with its words."""
         text = "---\n".join(json.dumps(manifest) + "\n" for manifest in manifests)
-        done = self._kubectl(*words, text=text)
+        done = self.run_kubectl(*words, text=text)
         if done.returncode != 0:
             raise RuntimeError(f"kubectl {' '.join(words)}: {done.stderr.strip()}")
         return done.stdout
@@ -160,7 +171,8 @@ class Cluster:
         """Return what ``kubectl get`` finds, decoded."""
         return json.loads(self.kubectl("get", "-o", "json", *words))
 
-    def _kubectl(self, *words: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    def run_kubectl(self, *words: str, text: str = "") -> subprocess.CompletedProcess[str]:
+        """Run kubectl and return how it ended; words may name another configuration."""
         command: Sequence[str | Path] = [self.programs / "kubectl", f"--kubeconfig={self.kubeconfig}", *words]
         return subprocess.run(command, input=text, capture_output=True, text=True, timeout=STOP_SECONDS, check=False)
 

@@ -38,6 +38,7 @@ def namespace(cluster: Cluster) -> Iterator[str]:
     name = f"test-{secrets.token_hex(4)}"
     cluster.kubectl("create", "namespace", name)
     yield name
+    cluster.kubectl("delete", "pods", "--all", "-n", name, "--force", "--grace-period=0", "--wait=false")  # no kubelet
     cluster.kubectl("delete", "namespace", name, "--wait=false")
 
 

@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.kube.cluster import Cluster
+from tests.kube.cluster import PORT, Cluster
 from tests.kube.http import Watch, ask
 from tools.kubernetes import assets
 
@@ -22,7 +22,7 @@ STREAM = "watch=true&allowWatchBookmarks=true&sendInitialEvents=true&resourceVer
 
 def main() -> None:
     """Start a cluster, let things happen to Services, and keep what was heard of it."""
-    TARGET.mkdir(exist_ok=True)
+    TARGET.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="nodegate-record-") as folder:
         cluster = Cluster(assets(), Path(folder))
         try:
@@ -39,7 +39,6 @@ def _record(cluster: Cluster) -> None:
     _keep("page-1", ask(cluster, f"{SERVICES}?limit=2"))
     token = ask(cluster, f"{SERVICES}?limit=2").decode().partition('"continue":"')[2].partition('"')[0]
     _keep("page-2", ask(cluster, f"{SERVICES}?limit=2&continue={token}"))
-    _keep("continue-expired", ask(cluster, f"{SERVICES}?limit=2&continue=broken"))
     _keep("forbidden", ask(cluster, "/api/v1/secrets", cluster.pki.client("nobody")))
     _keep("unauthorized", ask(cluster, "/api/v1/secrets", token="made-up"))
     with Watch(cluster, f"{SERVICES}?{STREAM}") as stream:
@@ -52,7 +51,10 @@ def _record(cluster: Cluster) -> None:
 
 
 def _watch_from(cluster: Cluster, version: int) -> bytes:
+    """Ask a server that has started anew since: what its own memory does not hold, the storage has forgotten."""
     cluster.compact()
+    cluster.kill_api_server(PORT)
+    cluster.start_api_server()
     with Watch(cluster, f"{SERVICES}?watch=true&resourceVersion={version}&timeoutSeconds=2") as stream:
         return stream.rest()
 

@@ -6,6 +6,7 @@
      +-- UsageError          what was asked for cannot be done: a flag, a file or a folder is wrong
      +-- SourceError         a source cannot deliver objects at all
      +-- StateError          the state folder cannot be read or written
+     +-- ClusterError        a request to the Kubernetes API brought nothing
      `-- TransportError      the xDS endpoint cannot be opened
 
 A wrong *object* is never an exception: it is a :class:`nodegate.model.problem.Problem`, and everything else goes on.
@@ -30,6 +31,12 @@ class SourceError(NodegateError):
 
 class StateError(NodegateError):
     """The state folder cannot be read or written."""
+
+
+class ClusterError(NodegateError):
+    """A request to the Kubernetes API brought nothing. ``status`` is the answer's, 0 when there was none."""
+
+    status = 0
 
 
 class TransportError(NodegateError):

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from nodegate.errors import ClusterError
+
 GONE = 410
 
 
@@ -26,7 +28,7 @@ class Status(msgspec.Struct, frozen=True):
     message: str = ""
 
 
-class NotServed(Exception):
+class NotServed(ClusterError):
     """A request brought nothing. ``retry_after`` is how many seconds the server asked to be left alone, if it did."""
 
     retry_after: float | None = None
@@ -37,7 +39,8 @@ class Refused(NotServed):
 
     def __init__(self, status: Status, retry_after: float | None = None) -> None:
         super().__init__(f"{status.code} {status.reason or 'error'}: {status.message}".rstrip(": "))
-        self.status = status
+        self.answer = status
+        self.status = status.code
         self.retry_after = retry_after
 
 

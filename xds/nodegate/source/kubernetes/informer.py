@@ -110,7 +110,7 @@ class Informer:
         """Note a failure, do what helps against it, and wait."""
         if isinstance(why, Expired):
             self._version = ""
-        code = why.status.code if isinstance(why, Refused) else 0
+        code = why.status
         if code == _UNAUTHORIZED or isinstance(why, Untrusted):
             await self._api.renew()
         at_once = code in _CURED_BY_ITSELF and not self._backoff.failures
@@ -127,7 +127,7 @@ class Informer:
             try:
                 await self._watch()
             except Refused as why:
-                if self._version or not self._streams or why.status.code not in _STREAM_REFUSED:
+                if self._version or not self._streams or why.status not in _STREAM_REFUSED:
                     raise
                 self._streams = False  # a server without streaming lists
 

@@ -115,7 +115,7 @@ class KubernetesSource:
 
 
 def _denied(informer: Informer) -> bool:
-    return isinstance(informer.trouble, Refused) and informer.trouble.status.code == _FORBIDDEN
+    return isinstance(informer.trouble, Refused) and informer.trouble.status == _FORBIDDEN
 
 
 def _access_denied(informer: Informer) -> Problem:
