@@ -19,6 +19,8 @@ from tests.unit.translate.arbitrary import SETTINGS, changes
 from tests.unit.translate.objects import ingress_class, upserts
 from tests.unit.translate.world import World
 
+pytestmark = pytest.mark.timeout(900)  # with the thousands of examples of the profile `full`
+
 HISTORIES = st.lists(st.lists(changes(), max_size=8), max_size=5)
 
 
@@ -34,7 +36,6 @@ def test_anything_well_typed_is_translated(history: list[list[Change]], chosen: 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 def test_envoy_refuses_nothing_of_it(tmp_path: Path) -> None:
     """A sample of what odd objects are made into, each checked by a real Envoy."""
     binary = cached_envoy()

@@ -21,6 +21,8 @@ from tests.unit.translate.broken import BROKEN, NEEDS_HISTORY
 from tests.unit.translate.objects import claimed, endpoints, ingress, ingress_class, rule, secret, service, tls, upserts
 from tests.unit.translate.world import World
 
+pytestmark = pytest.mark.timeout(900)  # with the thousands of examples of the profile `full`
+
 GOOD: list[Object] = [
     ingress_class("nodegate"),
     service("app"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +15,8 @@ from nodegate.translate.settings import Settings
 from tests.unit.translate.histories import SETTINGS, changes, surviving
 from tests.unit.translate.objects import service
 from tests.unit.translate.world import World
+
+pytestmark = pytest.mark.timeout(900)  # with the thousands of examples of the profile `full`
 
 HISTORIES = st.lists(st.lists(changes(), max_size=4), max_size=12)
 

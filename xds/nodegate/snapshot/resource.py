@@ -27,7 +27,8 @@ class Resource:
     ``body`` is the serialised message, ``version`` its content hash (32 hexadecimal digits, the same on every replica
     and after every restart), ``digest`` an integer of name and version for order-independent set hashes. ``refs`` are
     the resources it names (a route's clusters, a listener's routes and secrets), ``causes`` the objects it was made
-    from, most telling first. ``empty`` marks a ClusterLoadAssignment without a usable endpoint.
+    from, most telling first. ``empty`` marks a ClusterLoadAssignment without a usable endpoint. Who makes a large body
+    of parts and knows a hash of their content gives it as ``version``, of the same form.
     """
 
     __slots__ = (
@@ -52,11 +53,12 @@ class Resource:
         refs: tuple[Key, ...] = (),
         causes: tuple[Ref, ...] = (),
         empty: bool = False,
+        version: str = "",
     ) -> None:
         self.type_url = type_url
         self.name = name
         self.body = body
-        self.version = content_hash(body)
+        self.version = version or content_hash(body)
         self.digest = set_digest(name, self.version)
         self.refs = refs
         self.causes = causes

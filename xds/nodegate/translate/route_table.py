@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 from envoy.config.route.v3 import route_pb2
 
 from nodegate.model.refs import Ref
-from nodegate.snapshot.resource import Key, Resource, field_bytes
+from nodegate.snapshot.resource import Key, Resource, content_hash, field_bytes, set_version
 from nodegate.snapshot.type_urls import CLUSTER, ROUTE
 from nodegate.translate.connection_manager import CHAIN_HEADER, SNI_HEADER
 from nodegate.translate.names import Scheme
@@ -36,6 +36,7 @@ class RouteTable:
         self._hosts: dict[str, VirtualHost] = {}
         self._order: list[str] = []  # the hosts, ordered, and for each its bytes
         self._entries: list[bytes] = []
+        self._digest = 0  # of all of them: hashing the whole anew would cost more than joining it
         self._refs = _Counted[Key]()
         self._causes = _Counted[Ref]()
 
@@ -45,10 +46,12 @@ class RouteTable:
         if before is not None:
             self._refs.drop(_clusters(before, self._scheme))
             self._causes.drop(before.causes)
+            self._digest -= before.elements[self._scheme].digest
         if now is not None:
             self._hosts[host] = now
             self._refs.add(_clusters(now, self._scheme))
             self._causes.add(now.causes)
+            self._digest += now.elements[self._scheme].digest
         place = bisect_left(self._order, host)
         if before is not None:
             del self._order[place], self._entries[place]
@@ -58,8 +61,10 @@ class RouteTable:
 
     def resource(self) -> Resource:
         """Return the route configuration as it is now."""
-        body = b"".join((field_bytes(_NAME_FIELD, self.name.encode()), *self._entries, _END[self._scheme]))
-        return Resource(ROUTE, self.name, body, refs=self._refs.ordered, causes=self._causes.ordered)
+        head, end = field_bytes(_NAME_FIELD, self.name.encode()), _END[self._scheme]
+        body = b"".join((head, *self._entries, end))
+        version = content_hash(head, set_version(self._digest).encode(), end)
+        return Resource(ROUTE, self.name, body, refs=self._refs.ordered, causes=self._causes.ordered, version=version)
 
 
 def _clusters(host: VirtualHost, scheme: Scheme) -> list[Key]:

@@ -13,7 +13,7 @@ from envoy.config.route.v3 import route_components_pb2 as components
 
 from nodegate.model.problem import Problem
 from nodegate.model.refs import Ref
-from nodegate.snapshot.resource import field_bytes
+from nodegate.snapshot.resource import content_hash, field_bytes, set_digest
 from nodegate.translate import codes
 from nodegate.translate.backends import resolve
 from nodegate.translate.hosts import ANY_HOST, is_wildcard
@@ -64,10 +64,14 @@ class HostInput:
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """A virtual host of one scheme: its bytes as an element of a route configuration, and the clusters it names."""
+    """A virtual host of one scheme: its bytes as an element of a route configuration, and the clusters it names.
+
+    ``digest`` is a number that stands for the bytes, to be added up.
+    """
 
     entry: bytes
     clusters: frozenset[ClusterKey]
+    digest: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +224,8 @@ def _element(given: HostInput, scheme: Scheme, resolved: Iterable[_Resolved]) ->
         add_route(message.routes, item.route)
         clusters |= item.keys
     message.retry_policy.CopyFrom(_RETRY_POLICY)
-    return Element(field_bytes(_VIRTUAL_HOSTS_FIELD, serialised(message)), frozenset(clusters))
+    entry = field_bytes(_VIRTUAL_HOSTS_FIELD, serialised(message))
+    return Element(entry, frozenset(clusters), set_digest(given.host, content_hash(entry)))
 
 
 def _of_scheme(resolved: Iterable[_Resolved], scheme: Scheme) -> Iterator[_Resolved]:
