@@ -43,7 +43,7 @@ async def test_a_client_that_stopped_answering_is_dropped_after_the_keepalive(se
 
 
 async def test_a_client_that_never_acknowledges_does_not_delay_the_others(serve: Serve) -> None:
-    """The idle one has one response in flight and is sent no other; the next one gets every change (xds-protocol 49)."""
+    """The idle one has one response in flight, no more; the quick one gets every change (xds-protocol 49)."""
     first = target(resource(CLUSTER, "c1"))
     async with (
         serve(first) as running,
