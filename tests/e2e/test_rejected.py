@@ -39,7 +39,7 @@ def occupied(started: Site) -> Iterator[str]:
     """Return the name of an Ingress whose listener's port another program holds."""
     name = "cramped"
     port = next(iter(PortRange().probe(f"{started.namespace}/{name}/http")))
-    with socket.create_server(("0.0.0.0", port)):  # noqa: S104  # as Envoy's listeners, on every address
+    with socket.create_server(("0.0.0.0", port)):  # as Envoy's listeners, on every address
         yield name
 
 

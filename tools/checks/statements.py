@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
-import statements  # tools/ is a folder of scripts, so its path comes first
+from tools import statements  # a folder of scripts, so the path of the repository comes first
 
 if __name__ == "__main__":
     sys.exit(statements.main(["--check"]))

@@ -102,6 +102,7 @@ class XdsSecurity(msgspec.Struct, frozen=True, kw_only=True):
 
     Without ``certificate`` and ``key`` it speaks plaintext; with ``client_ca`` proxies have to prove who they are.
     ``insecure`` lets private keys go to any proxy; ``reflection`` lets tools ask which services there are.
+    ``streams_per_host`` is how many streams one peer address may hold, 0 for any number.
     """
 
     certificate: Path | None = None
@@ -109,6 +110,7 @@ class XdsSecurity(msgspec.Struct, frozen=True, kw_only=True):
     client_ca: Path | None = None
     insecure: bool = False
     reflection: bool = False
+    streams_per_host: int = 0
 
 
 class KubernetesAccess(msgspec.Struct, frozen=True, kw_only=True):

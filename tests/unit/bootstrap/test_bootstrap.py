@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from nodegate.bootstrap import BootstrapSettings, XdsTls, bootstrap
 from nodegate.demo.envoy_binary import ENVIRONMENT, cached_envoy
 from nodegate.settings import TcpAddress, UnixAddress
-from tests.transport.certificates import Authority
+from tests.certificates import Authority
 
 LOOPBACK = TcpAddress("127.0.0.1", 9900)
 CASES = {
@@ -71,8 +71,8 @@ def require_valid(settings: BootstrapSettings, folder: Path) -> None:
 def tls(tmp_path: Path) -> XdsTls:
     """Return real files: Envoy reads them when it validates."""
     authority = Authority()
-    certificate, key = authority.issue("n1").write(tmp_path, "n1")
-    (tmp_path / "ca.crt").write_bytes(authority.certificate)
+    certificate, key = authority.sign("n1").write(tmp_path, "n1")
+    (tmp_path / "ca.crt").write_bytes(authority.pem)
     return XdsTls(ca=f"{tmp_path}/ca.crt", server_name="nodegate.svc", certificate=str(certificate), key=str(key))
 
 

@@ -11,8 +11,8 @@ from nodegate.bootstrap import BootstrapSettings, XdsTls, bootstrap
 from nodegate.demo.envoy_binary import ENVIRONMENT, cached_envoy
 from nodegate.demo.envoy_process import running_envoy
 from nodegate.settings import ServeSettings, TcpAddress, XdsSecurity
+from tests.certificates import Authority
 from tests.e2e.rig.addresses import free_port
-from tests.transport.certificates import Authority
 from tests.unit.debug.plane import ANY_PORT, SHOP
 
 
@@ -26,9 +26,9 @@ async def test_envoy_is_served_over_mutual_tls(tmp_path: Path) -> None:
     (tmp_path / "manifests" / "shop.yaml").write_text(SHOP)
     authority = Authority()
     ca = tmp_path / "ca.crt"
-    ca.write_bytes(authority.certificate)
-    certificate, key = authority.issue("nodegate.test").write(tmp_path, "server")
-    own, own_key = authority.issue("n1").write(tmp_path, "n1")
+    ca.write_bytes(authority.pem)
+    certificate, key = authority.sign("nodegate.test").write(tmp_path, "server")
+    own, own_key = authority.sign("n1").write(tmp_path, "n1")
     settings = ServeSettings(
         source=tmp_path / "manifests",
         xds_address=ANY_PORT,

@@ -29,6 +29,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @flag("--xds-client-ca", type=_FILE, metavar="FILE", help="Let only proxies in whose certificate this CA signed.")
 @flag("--insecure-xds/--no-insecure-xds", default=False, help="Send private keys to proxies that prove nothing.")
 @flag("--xds-reflection/--no-xds-reflection", default=False, help="Let gRPC tools ask for the services.")
+@flag("--xds-streams-per-host", type=click.IntRange(min=0), default=0, help="Most streams of one peer; 0: any number.")
 @translation_flags
 @flag("--log-format", type=click.Choice(s.LOG_FORMATS), default="auto", help="auto: console on a terminal, else json.")
 @flag("--log-level", type=click.Choice(s.LOG_LEVELS), default="info", help="The least severe lines to write.")
@@ -47,6 +48,7 @@ def serve(  # noqa: PLR0913  # one argument for each flag is click's way
     xds_client_ca: Path | None,
     insecure_xds: bool,
     xds_reflection: bool,
+    xds_streams_per_host: int,
     translation: s.TranslationSettings,
     log_format: str,
     log_level: str,
@@ -65,7 +67,9 @@ def serve(  # noqa: PLR0913  # one argument for each flag is click's way
         debug_address=s.parse_tcp(debug_address, "--debug-address", default_host="127.0.0.1"),
         state_dir=state_dir,
         translation=translation,
-        xds_security=replace(security, insecure=insecure_xds, reflection=xds_reflection),
+        xds_security=replace(
+            security, insecure=insecure_xds, reflection=xds_reflection, streams_per_host=xds_streams_per_host
+        ),
     )
     from nodegate import app, logs  # noqa: PLC0415  # grpc and the Envoy API take a second to import
 
