@@ -20,6 +20,9 @@ RETRY_ON = "connect-failure,refused-stream,unavailable,reset-before-request"
 """What is safe to repeat: the request never reached an application (ingress.md 43)."""
 
 RETRIES = 2
+# A retry asks the load balancer this often for an endpoint that was not tried yet. It may give the same one again and
+# again: asked three times, requests to two endpoints of which one is dead still failed now and then.
+_SELECTIONS = 10
 MISDIRECTED = 421
 ACME = "/.well-known/acme-challenge"
 """Where certificate authorities look, over plain HTTP, for the proof that a host is ours (RFC 8555, 8.3)."""
@@ -119,7 +122,7 @@ def retry_policy(retries: int = RETRIES, per_try_timeout: float | None = None) -
     policy.num_retries.value = retries
     if retries:
         policy.retry_on = RETRY_ON
-        policy.host_selection_retry_max_attempts = 3
+        policy.host_selection_retry_max_attempts = _SELECTIONS
         predicate = policy.retry_host_predicate.add(name="envoy.retry_host_predicates.previous_hosts")
         pack(predicate.typed_config, previous_hosts_pb2.PreviousHostsPredicate())
         # And where endpoints nearby come first, not among those nearby alone: they may all be gone.
