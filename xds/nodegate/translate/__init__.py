@@ -16,8 +16,10 @@ and the listeners that want a port. A listener is made once a ``Claimed`` for it
 ``static.static_configuration(entries, facts)`` makes one complete Envoy configuration of resources,
 ``render.rendered(resource)`` and ``render.rendered_snapshot(entries, facts)`` make plain values for people.
 
-How a step goes: ``intake`` files each change and marks what it touches; ``plan`` reads an Ingress on its own;
-``virtual_hosts`` merges the plans of one host; ``backends`` looks up Services; ``listeners``, ``clusters`` and
-``endpoints`` make the rest. Every made thing is compared with what it was, so equal content is never named again.
-No clock, no logger, no I/O here; import-linter and a test keep it so.
+How a step goes: ``intake`` files each change and marks what it touches. ``membership`` decides which Ingresses are ours
+(``ingress_class``) and reads each on its own (``plan``, ``paths``, ``hosts``, ``annotations``). ``certifying`` chooses
+the Secret of every host (``tls``, ``certificates``). ``making`` makes what is marked: ``virtual_hosts`` of the plans of
+one host, joined to route configurations (``route_table``), ``listeners`` with a ``connection_manager``, ``clusters``
+and ``endpoints``. Every made thing is compared with what it was, so equal content is never named again. ``expiry`` is
+for who has a clock. No clock, no logger, no I/O here; import-linter and a test keep it so.
 """
