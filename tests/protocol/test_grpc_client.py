@@ -15,68 +15,16 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
-from envoy.config.cluster.v3 import cluster_pb2
-from envoy.config.endpoint.v3 import endpoint_pb2
-from envoy.config.listener.v3 import listener_pb2
-from envoy.config.route.v3 import route_pb2
-from envoy.extensions.filters.http.router.v3 import router_pb2
-from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 
 from nodegate.server import Clients, XdsServer
 from nodegate.snapshot.publisher import Publisher
-from nodegate.snapshot.resource import Entry, Key, Resource
-from nodegate.snapshot.target import Target
-from nodegate.snapshot.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from tests.protocol import grpc_client
+from tests.protocol.made import cluster, endpoints, put, routes, service_listener
 
 SERVICE = "svc.test"
 SOON = 20.0
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
-
-
-def listener() -> Resource:
-    """Return the listener that a gRPC client asks for by the name of the service."""
-    manager: Any = http_connection_manager_pb2.HttpConnectionManager()
-    manager.rds.route_config_name = "routes"
-    manager.rds.config_source.ads.SetInParent()
-    manager.rds.config_source.resource_api_version = 2
-    manager.http_filters.add(name="router").typed_config.Pack(router_pb2.Router())
-    message: Any = listener_pb2.Listener(name=SERVICE)
-    message.api_listener.api_listener.Pack(manager)
-    return Resource(LISTENER, SERVICE, message.SerializeToString(), refs=((ROUTE, "routes"),))
-
-
-def routes(cluster: str) -> Resource:
-    """Return routes that lead everything to one cluster."""
-    message: Any = route_pb2.RouteConfiguration(name="routes")
-    host = message.virtual_hosts.add(name="all", domains=["*"])
-    host.routes.add(match={"prefix": ""}, route={"cluster": cluster})
-    return Resource(ROUTE, "routes", message.SerializeToString(), refs=((CLUSTER, cluster),))
-
-
-def cluster(name: str) -> Resource:
-    """Return a cluster whose endpoints come by EDS."""
-    message: Any = cluster_pb2.Cluster(name=name, type=cluster_pb2.Cluster.EDS)
-    message.eds_cluster_config.eds_config.ads.SetInParent()
-    message.eds_cluster_config.eds_config.resource_api_version = 2
-    return Resource(CLUSTER, name, message.SerializeToString(), refs=((ENDPOINT, name),))
-
-
-def endpoints(name: str, port: int) -> Resource:
-    """Return endpoints that are one port of this machine."""
-    message: Any = endpoint_pb2.ClusterLoadAssignment(cluster_name=name)
-    locality = message.endpoints.add(load_balancing_weight={"value": 1})
-    locality.locality.zone = "here"
-    address = locality.lb_endpoints.add().endpoint.address.socket_address
-    address.address, address.port_value = "127.0.0.1", port
-    return Resource(ENDPOINT, name, message.SerializeToString())
-
-
-def put(publisher: Publisher, *entries: Resource) -> None:
-    """Publish a target with these in it."""
-    changes: dict[Key, Entry | None] = {entry.key: entry for entry in entries}
-    publisher.publish((publisher.target or Target()).apply(changes))
 
 
 @asynccontextmanager
@@ -150,7 +98,7 @@ async def test_a_grpc_client_is_led_and_led_elsewhere_and_survives_a_restart(tmp
     async with AsyncExitStack() as stack:
         blue, green = [await stack.enter_async_context(backend(name)) for name in ("blue", "green")]
         publisher = Publisher()
-        put(publisher, listener(), routes("a"), cluster("a"), endpoints("a", blue))
+        put(publisher, service_listener(SERVICE), routes("a"), cluster("a"), endpoints("a", blue))
         server = XdsServer(publisher, Clients(), "127.0.0.1:0")
         async with server.serving():
             client = await stack.enter_async_context(caller(server.port, tmp_path))
@@ -161,6 +109,8 @@ async def test_a_grpc_client_is_led_and_led_elsewhere_and_survives_a_restart(tmp
             await client.is_answered_by("blue")
         assert await client.call() == "blue"
         after = Publisher()
-        put(after, listener(), routes("c"), cluster("c"), endpoints("c", green))
+        # A call that is under way still needs the old cluster, which state of the world would delete at once.
+        put(after, service_listener(SERVICE), routes("c"), cluster("b"), endpoints("b", blue))
+        put(after, cluster("c"), endpoints("c", green))
         async with XdsServer(after, Clients(), f"127.0.0.1:{server.port}").serving():
             await client.is_answered_by("green")
