@@ -34,6 +34,7 @@ from nodegate.source import Source
 from nodegate.source.files import FolderSource, read_folder
 from nodegate.source.kubernetes import KubernetesSource, connect
 from nodegate.source.kubernetes.metrics import WatchCollector
+from nodegate.status.writer import ServiceWriter
 from nodegate.translate.index import Index
 from nodegate.translate.settings import EscapedSlashes, Expose, Families, KeyPair, ListenerMode, Settings
 from nodegate.translate.step import step
@@ -137,7 +138,12 @@ def _server_options(security: XdsSecurity) -> ServerOptions:
     tls = None
     if security.certificate is not None and security.key is not None:
         tls = TlsFiles(security.certificate, security.key, security.client_ca)
-    return ServerOptions(tls=tls, insecure=security.insecure, reflection=security.reflection)
+    return ServerOptions(
+        tls=tls,
+        insecure=security.insecure,
+        reflection=security.reflection,
+        streams_per_host=security.streams_per_host,
+    )
 
 
 async def _start(settings: ServeSettings, stack: AsyncExitStack) -> ControlPlane:
@@ -145,7 +151,7 @@ async def _start(settings: ServeSettings, stack: AsyncExitStack) -> ControlPlane
     publisher, clients = Publisher(), Clients()
     if settings.state_dir is not None:
         await stack.enter_async_context(_sole_user(settings.state_dir))
-    source = await _source(settings, stack)
+    source, writer = await _source(settings, stack)
     engine = _engine(settings, publisher, clients)
     readiness = Readiness(engine.state)
     options = _server_options(settings.xds_security)
@@ -163,7 +169,12 @@ async def _start(settings: ServeSettings, stack: AsyncExitStack) -> ControlPlane
     if isinstance(source, KubernetesSource):
         following = tasks.create_task(source.run(), name="informers")
         stack.callback(following.cancel)
-    running = tasks.create_task(engine.run(source.batches()), name="engine")
+    batches = source.batches()
+    if writer is not None:
+        batches = writer.watching(batches)
+        writing = tasks.create_task(_write(engine, writer), name="writer")
+        stack.callback(writing.cancel)
+    running = tasks.create_task(engine.run(batches), name="engine")
     stack.callback(running.cancel)
     await stack.enter_async_context(server.serving())
     readiness.open = True
@@ -171,12 +182,25 @@ async def _start(settings: ServeSettings, stack: AsyncExitStack) -> ControlPlane
     return ControlPlane(engine, publisher, clients, readiness, _xds_address(settings, server), http, debug)
 
 
-async def _source(settings: ServeSettings, stack: AsyncExitStack) -> Source:
-    """Return the folder or the cluster that is followed; ``stack`` closes the way to it."""
+async def _source(settings: ServeSettings, stack: AsyncExitStack) -> tuple[Source, ServiceWriter | None]:
+    """Return the folder or the cluster that is followed, and what writes there; ``stack`` closes the way to it."""
     if isinstance(settings.source, Path):
-        return FolderSource(settings.source, state_dir=settings.state_dir)
+        return FolderSource(settings.source, state_dir=settings.state_dir), None
     connection = await stack.enter_async_context(connect(settings.source))
-    return KubernetesSource(connection, settings.source.namespaces)
+    source = KubernetesSource(connection, settings.source.namespaces)
+    return source, ServiceWriter(connection) if _has_services(settings) else None
+
+
+def _has_services(settings: ServeSettings) -> bool:
+    """Whether Ingresses have Services of their own: not where they share listeners, or listeners are on the node."""
+    return settings.translation.listener_mode == "dedicated" and settings.translation.expose == "redirect"
+
+
+async def _write(engine: Engine, writer: ServiceWriter) -> None:
+    """Write what follows from the objects whenever it may have changed."""
+    while True:
+        state = await engine.until(lambda state: state.synced and writer.is_stale(state.ports))
+        await writer.write(state.ports, state.listeners)
 
 
 def _collectors(source: Source) -> tuple[WatchCollector, ...]:

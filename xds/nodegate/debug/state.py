@@ -42,8 +42,9 @@ class State:
     """The engine's state as of its last event.
 
     ``sequence`` counts the source's batches whose effect is published; ``published`` is when the current target was
-    (Unix seconds, 0 before the first). ``sources`` is what is wrong with the source's own material, ``problems`` what
-    translation, the ports and the engine say, by object. ``held`` counts resources that wait for the next batch.
+    (Unix seconds, 0 before the first). ``listeners`` are all that are wanted, ``ports`` those that have one.
+    ``sources`` is what is wrong with the source's own material, ``problems`` what translation, the ports and the
+    engine say, by object. ``held`` counts resources that wait for the next batch.
     """
 
     synced: bool = False
@@ -53,6 +54,7 @@ class State:
     target: Target = field(default_factory=Target)
     objects: Mapping[Ref, Object] = field(default_factory=dict)
     ports: Mapping[str, int] = field(default_factory=dict)
+    listeners: Mapping[str, int] = field(default_factory=dict)
     sources: tuple[Problem, ...] = ()
     problems: Mapping[Ref, tuple[Problem, ...]] = field(default_factory=dict)
     held: int = 0

@@ -92,7 +92,7 @@ class Engine:
         self._review_asked = False
         self._stepped = asyncio.Event()
         self.state.objects, self.state.ports = self._objects, claims.ports
-        self.state.problems = self._problems.by_object
+        self.state.problems, self.state.listeners = self._problems.by_object, translation.listeners
 
     async def run(self, batches: AsyncIterator[Batch]) -> None:
         """Handle everything that happens until cancelled. What the source raises ends it."""

@@ -1,4 +1,5 @@
-"""What proxies prove by their answers, and what follows from it for the objects.
+"""What proxies prove by their answers, what follows from it for the objects, and what is written to a cluster.
 
-``quarantine`` decides which objects go back to older content because proxies rejected the newest.
+``quarantine`` decides which objects go back to older content because proxies rejected the newest. ``services`` says
+which Service each Ingress has to own, and ``writer`` keeps the cluster that way.
 """

@@ -1,0 +1,194 @@
+"""The whole of it: a cluster, the control plane, a real Envoy, and what kubectl shows."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from nodegate.demo.envoy_binary import ENVIRONMENT, cached_envoy
+from nodegate.status.services import service_name
+from tests.e2e.rig.addresses import free_port
+from tests.e2e.rig.backend import Backends
+from tests.e2e.rig.envoy import Envoy
+from tests.e2e.rig.fetching import fetch
+from tests.e2e.rig.waiting import eventually
+from tests.kube.cluster import Cluster
+from tests.kube.control_plane import ControlPlane
+from tests.kube.manifests import ingress, ingress_class, node, pod, running, service
+
+MANIFESTS = Path(__file__).resolve().parent.parent.parent / "kind" / "manifests"
+ACCOUNT = ("nodegate-system", "nodegate")
+
+
+@pytest.fixture(scope="module")
+def backends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backends]:
+    """Return two backends on an address that is not loopback: the API server refuses that in EndpointSlices."""
+    address = _own_address()
+    names = {name: (address, free_port(address)) for name in ("details", "reviews")}
+    backends = Backends(names, tmp_path_factory.mktemp("backends") / "log")
+    yield backends
+    backends.stop()
+
+
+def _own_address() -> str:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("198.51.100.1", 9))  # sends nothing, but asks for a route
+        except OSError:
+            pytest.skip("this machine has no address but loopback, and Kubernetes has no use for that in a Pod")
+        return str(probe.getsockname()[0])
+
+
+@pytest.fixture(scope="module")
+def account(cluster: Cluster) -> Path:
+    """Return a configuration with the token of the ServiceAccount that our manifests make, and its rules alone."""
+    cluster.kubectl("apply", "-f", str(MANIFESTS / "rbac.yaml"))
+    namespace, name = ACCOUNT
+    token = cluster.kubectl("create", "token", name, "-n", namespace).strip()
+    return cluster.write_kubeconfig("nodegate-account", {"token": token})
+
+
+@pytest.fixture
+def plane(cluster: Cluster, account: Path, tmp_path: Path) -> Iterator[ControlPlane]:
+    """Return a control plane that runs as our manifests would have it."""
+    cluster.apply(ingress_class("nodegate"))
+    plane = ControlPlane(account, tmp_path / "nodegate.log")
+    plane.start()
+    try:
+        yield plane
+    finally:
+        plane.stop()
+    assert "403 Forbidden" not in plane.log()
+    assert "Traceback" not in plane.log()
+
+
+@pytest.fixture
+def envoy(plane: ControlPlane, tmp_path: Path) -> Iterator[Envoy]:
+    """Return a real Envoy that the control plane serves."""
+    binary = cached_envoy()
+    if binary is None:
+        pytest.skip(f"no Envoy: run `python -m nodegate.demo.envoy_binary` to install one, or set {ENVIRONMENT}")
+    envoy = Envoy(binary, plane.xds_address, "delta", tmp_path / "envoy.log")
+    try:
+        yield envoy
+    finally:
+        envoy.stop()
+
+
+def _run(cluster: Cluster, namespace: str, backends: Backends, name: str) -> None:
+    """Make a Service with one Pod that is ready, as if a kubelet ran it."""
+    address, port = backends[name]
+    cluster.apply(node("node-1", "192.0.2.10"), service(namespace, name, 80, port), pod(namespace, f"{name}-1", name))
+    cluster.apply(running(namespace, f"{name}-1", address), status=True)
+
+
+def test_an_ingress_in_the_cluster_is_served_by_envoy(
+    cluster: Cluster, namespace: str, plane: ControlPlane, envoy: Envoy, backends: Backends
+) -> None:
+    """From kubectl apply to an answer; then another Pod, and the path moved to another Service."""
+    _run(cluster, namespace, backends, "details")
+    _run(cluster, namespace, backends, "reviews")
+    cluster.apply(ingress(namespace, "shop", {"/details": "details"}, class_name="nodegate"))
+    port = envoy.port_of(f"{namespace}/shop/http")
+
+    def answers(path: str) -> str:
+        return fetch(f"http://127.0.0.1:{port}{path}").body
+
+    eventually(lambda: answers("/details/1") == "details", what="an answer of details")
+    cluster.apply(ingress(namespace, "shop", {"/details": "reviews"}, class_name="nodegate"))
+    eventually(lambda: answers("/details/1") == "reviews", what="an answer of reviews")
+    cluster.kubectl("delete", "ingress", "shop", "-n", namespace)
+    eventually(lambda: not envoy.listeners(), what="the end of the listener")
+
+
+def test_an_ingress_owns_a_service_with_a_node_port_and_one_endpoint(
+    cluster: Cluster, namespace: str, plane: ControlPlane
+) -> None:
+    """Type LoadBalancer, no selector, one dummy endpoint; all of it goes with the Ingress (redirect 1 and 11)."""
+    cluster.apply(ingress(namespace, "basic-ingress", {"/": "web"}, class_name="nodegate"))
+    name = "nodegate-basic-ingress"
+
+    def shown() -> str:
+        return cluster.kubectl("get", "service", name, "-n", namespace, "--no-headers", "--ignore-not-found")
+
+    line = eventually(shown, what="the Service")
+    assert re.fullmatch(rf"{name} +LoadBalancer +10\.103\.\S+ +<pending> +80:3\d{{4}}/TCP +\S+\n", line)
+    found = cluster.get("service", name, "-n", namespace)
+    assert "selector" not in found["spec"]
+    assert re.fullmatch(r"http=1\d{4}", found["metadata"]["annotations"]["nodegate.dev/listener-ports"])
+    endpoints = cluster.get("endpointslice", name, "-n", namespace)
+    assert endpoints["endpoints"][0]["addresses"] == ["192.192.192.192"]
+    assert endpoints["ports"] == [{"name": "http", "port": 9999, "protocol": "TCP"}]
+
+    cluster.kubectl("delete", "ingress", "basic-ingress", "-n", namespace)
+    eventually(lambda: not shown(), within=20, what="the end of the Service")
+
+
+def test_a_service_is_written_once_and_corrected_when_somebody_changes_it(
+    cluster: Cluster, namespace: str, plane: ControlPlane
+) -> None:
+    """Only what differs is written: its version stays as it is until somebody else writes."""
+    cluster.apply(ingress(namespace, "shop", {"/": "web"}, class_name="nodegate"))
+    name = service_name("shop")
+    found = eventually(lambda: cluster.get("service", "-n", namespace)["items"], what="the Service")[0]
+    cluster.kubectl("label", "ingress", "shop", "-n", namespace, "colour=red")
+    cluster.apply(service(namespace, "unrelated"))
+    eventually(lambda: "unrelated" in str(plane.debug("objects")), what="the change")
+    again = cluster.get("service", name, "-n", namespace)
+    assert again["metadata"]["resourceVersion"] == found["metadata"]["resourceVersion"]
+
+    cluster.kubectl("patch", "service", name, "-n", namespace, "--type=merge", "-p", '{"spec": {"type": "ClusterIP"}}')
+    kind = "-o=jsonpath={.spec.type}"
+    get = ("get", "service", name, "-n", namespace, kind)
+    eventually(lambda: cluster.kubectl(*get) == "LoadBalancer", what="the correction")
+
+
+def test_a_service_of_somebody_else_is_never_taken_over(cluster: Cluster, namespace: str, plane: ControlPlane) -> None:
+    """It has the name we would use, and keeps all it says."""
+    cluster.apply(service(namespace, "nodegate-shop"))
+    before = cluster.get("service", "nodegate-shop", "-n", namespace)
+    cluster.apply(ingress(namespace, "shop", {"/": "web"}, class_name="nodegate"))
+    eventually(lambda: "is not nodegate's" in plane.log(), what="a word about it")
+    assert cluster.get("service", "nodegate-shop", "-n", namespace) == before
+
+
+def test_an_ingress_that_goes_to_another_class_loses_its_service(
+    cluster: Cluster, namespace: str, plane: ControlPlane
+) -> None:
+    """It is somebody else's to serve; Kubernetes would keep our Service as long as the Ingress."""
+    cluster.apply(ingress(namespace, "shop", {"/": "web"}, class_name="nodegate"))
+    listed = ("get", "service,endpointslice", "-n", namespace, "-o", "name")
+    eventually(lambda: len(cluster.kubectl(*listed).split()) == 2, what="the Service and its slice")
+    cluster.apply(ingress(namespace, "shop", {"/": "web"}, class_name="another"))
+    eventually(lambda: not cluster.kubectl(*listed), what="the end of both")
+
+
+def test_everything_is_served_while_the_api_server_is_gone(
+    cluster: Cluster, namespace: str, account: Path, backends: Backends, tmp_path: Path
+) -> None:
+    """Static stability: ready as before, and the page of problems says since when."""
+    plane = ControlPlane(_at(account, cluster.server_at(6445), tmp_path), tmp_path / "nodegate.log")
+    cluster.start_api_server(6445)
+    try:
+        plane.start()
+        cluster.kill_api_server(6445)
+        gone = eventually(lambda: "ApiUnreachable" in str(plane.debug("problems")), what="the problem")
+        assert gone
+        assert plane.is_ready()
+        assert "nodegate_watch_restarts_total" in plane.metrics()
+    finally:
+        plane.stop()
+
+
+def _at(config: Path, server: str, folder: Path) -> Path:
+    """Return a copy of a configuration that names another server."""
+    content = yaml.safe_load(config.read_text())
+    content["clusters"][0]["cluster"]["server"] = server
+    path = folder / "other.kubeconfig"
+    path.write_text(yaml.safe_dump(content))
+    return path

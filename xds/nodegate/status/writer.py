@@ -1,0 +1,193 @@
+"""Keeps in the cluster what nodegate writes there. What has to be is decided elsewhere; this sends it, once.
+
+Everything goes by server-side apply with nodegate's own field manager: what others write on the same objects stays, and
+writing the same twice, by whatever replica, changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import Semaphore, TaskGroup
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from nodegate.errors import ClusterError
+from nodegate.model.changes import Batch, Delete, ObjectChange
+from nodegate.model.objects import Ingress, Object, Service
+from nodegate.model.refs import Kind, Ref
+from nodegate.status.services import (
+    MANAGER,
+    Wanted,
+    fits,
+    is_ours,
+    leftovers,
+    ports_by_ingress,
+    service_name,
+    wanted,
+)
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE = 8
+"""Requests under way together: 2,000 Ingresses are written in seconds, and the API server is not flooded."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
+
+_APPLY = "application/apply-patch+yaml"
+_JSON = "application/json"
+_NOT_FOUND, _CONFLICT = 404, 409
+_PATHS = {
+    Kind.SERVICE: "/api/v1/namespaces/{namespace}/services/{name}",
+    Kind.ENDPOINT_SLICE: "/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices/{name}",
+}
+
+
+class Cluster(Protocol):
+    """Where requests go."""
+
+    async def send(self, method: str, path: str, query: Mapping[str, str], body: bytes, content_type: str) -> bytes:
+        """Send a request; raises ClusterError for any answer but success, and when none comes."""
+
+
+class ServiceWriter:
+    """Writes the Service and the slice of each Ingress that has listeners, and takes away those of one that has not.
+
+    It is told what the cluster holds (:meth:`observe`), so it writes only what differs, and corrects what somebody
+    changed. What it sent is not sent again before it has come back.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._ingresses: dict[Ref, Object] = {}
+        self._found: dict[Ref, Object] = {}
+        self._sent: dict[Ref, tuple[Wanted | None, Object | None]] = {}
+        self._taken: set[Ref] = set()
+        self._dirty = False
+        self._ports: Mapping[str, int] = {}
+
+    async def watching(self, batches: AsyncIterator[Batch]) -> AsyncIterator[Batch]:
+        """Pass the source's batches on, and note what they say of what is written here."""
+        async for batch in batches:
+            self.observe(batch.changes)
+            yield batch
+
+    def observe(self, changes: Iterable[ObjectChange]) -> None:
+        """Note the state of Ingresses, and of Services and slices that may be ours."""
+        for change in changes:
+            kind, _, name = change.ref
+            if kind is Kind.INGRESS:
+                _note(self._ingresses, change)
+            elif kind in _PATHS and name.startswith(f"{MANAGER}-"):
+                _note(self._found, change)
+            else:
+                continue
+            self._dirty = True
+
+    def is_stale(self, ports: Mapping[str, int]) -> bool:
+        """Whether something was noted, or another listener has a port, since the last :meth:`write`."""
+        return self._dirty or ports != self._ports
+
+    async def write(self, ports: Mapping[str, int], listeners: Iterable[str]) -> None:
+        """Write until the cluster holds what it should; a request that fails is repeated, later and later.
+
+        ``ports`` are the claimed ports by listener, ``listeners`` all that are wanted, with or without a port.
+        """
+        pause = FIRST_PAUSE
+        self._dirty, self._ports = False, dict(ports)
+        while not await self._write_once(frozenset(listeners)):
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _write_once(self, listeners: frozenset[str]) -> bool:
+        limit = Semaphore(AT_ONCE)
+        async with TaskGroup() as tasks:
+            running = [tasks.create_task(self._apply_pair(pair, limit)) for pair in self._wanted()]
+            running += [tasks.create_task(self._remove(ref, limit)) for ref in self._leftovers(listeners)]
+        return all(task.result() for task in running)
+
+    def _wanted(self) -> list[tuple[Wanted, ...]]:
+        """Return what each Ingress needs and has not; the slice first, as kube-proxy rejects a Service without it."""
+        found: list[tuple[Wanted, ...]] = []
+        for (namespace, name), ports in ports_by_ingress(self._ports).items():
+            ingress = self._ingresses.get(Ref(Kind.INGRESS, namespace, name))
+            if isinstance(ingress, Ingress) and not self._is_taken(ingress):
+                service, endpoint_slice = wanted(ingress, ports)
+                found.append(tuple(filter(self._differs, (endpoint_slice, service))))
+        return [pair for pair in found if pair]
+
+    def _is_taken(self, ingress: Ingress) -> bool:
+        """Whether somebody else has a Service of the name we would use; it is never taken over."""
+        ref = Ref(Kind.SERVICE, ingress.metadata.namespace, service_name(ingress.metadata.name))
+        service = self._found.get(ref)
+        if not isinstance(service, Service) or is_ours(service):
+            self._taken.discard(ref)
+            return False
+        if ref not in self._taken:
+            self._taken.add(ref)
+            log.error("%s exists and is not nodegate's, so %s gets none. Rename one of them.", ref, ingress.ref)
+        return True
+
+    def _differs(self, one: Wanted) -> bool:
+        found = self._found.get(one.ref)
+        return not (found is not None and fits(found, one)) and self._sent.get(one.ref) != (one, found)
+
+    def _leftovers(self, listeners: frozenset[str]) -> list[Ref]:
+        """Return what is of an Ingress that is there and has no listener; of one that is gone, Kubernetes ends it."""
+        owners = {listener.rpartition("/")[0] for listener in listeners}
+        kept = {
+            Ref(kind, ref.namespace, service_name(ref.name))
+            for ref in self._ingresses
+            if f"{ref.namespace}/{ref.name}" in owners
+            for kind in _PATHS
+        }
+        there = {(ref.namespace, service_name(ref.name)) for ref in self._ingresses}
+        gone = [ref for ref in leftovers(self._found, kept) if (ref.namespace, ref.name) in there]
+        return [ref for ref in gone if self._sent.get(ref) != (None, self._found[ref])]
+
+    # --- Requests --------------------------------------------------------------------------------------------------
+
+    async def _apply_pair(self, pair: tuple[Wanted, ...], limit: Semaphore) -> bool:
+        return all([await self._apply(one, limit) for one in pair])
+
+    async def _apply(self, one: Wanted, limit: Semaphore) -> bool:
+        found = self._found.get(one.ref)
+        query = {"fieldManager": MANAGER, "force": "true" if found is not None else "false"}
+        body = msgspec.json.encode(one.body)
+        if not await self._send("PATCH", one.ref, query, body, _APPLY, limit):
+            return False
+        self._sent[one.ref] = (one, found)
+        log.info("Written.", object=str(one.ref))
+        return True
+
+    async def _remove(self, ref: Ref, limit: Semaphore) -> bool:
+        found = self._found[ref]
+        body = msgspec.json.encode({"preconditions": {"uid": found.metadata.uid}})
+        if not await self._send("DELETE", ref, {}, body, _JSON, limit):
+            return False
+        self._sent[ref] = (None, found)
+        log.info("Deleted.", object=str(ref))
+        return True
+
+    async def _send(
+        self, method: str, ref: Ref, query: Mapping[str, str], body: bytes, content_type: str, limit: Semaphore
+    ) -> bool:
+        path = _PATHS[ref.kind].format(namespace=ref.namespace, name=ref.name)
+        async with limit:
+            try:
+                await self._cluster.send(method, path, query, body, content_type)
+            except ClusterError as error:
+                if error.status in {_NOT_FOUND, _CONFLICT}:  # gone, or somebody's: the watch will say which
+                    log.warning("%s of %s was refused: %s", method, ref, error)
+                    return True
+                log.warning("%s of %s failed and will be repeated: %s", method, ref, error)
+                return False
+        return True
+
+
+def _note(known: dict[Ref, Object], change: ObjectChange) -> None:
+    if isinstance(change, Delete):
+        known.pop(change.ref, None)
+    else:
+        known[change.ref] = change.object
