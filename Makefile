@@ -74,3 +74,7 @@ lock: install ## Write requirements/*.txt anew from pyproject.toml
 .PHONY: protos
 protos: install ## Generate protos/nodegate_protos anew from protos/nodegate
 	@$(BIN)/python tools/protos.py
+
+.PHONY: bpf
+bpf: install ## Compile the redirect's eBPF program into build/bpf
+	@$(BIN)/python tools/bpf.py

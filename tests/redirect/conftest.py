@@ -16,6 +16,7 @@ PROGRAMS = {
     "nft": "nftables",
     "ipset": "ipset",
     "conntrack": "conntrack",
+    "clang": "clang libbpf-dev linux-libc-dev",
     "iptables-nft-save": "iptables",
     "iptables-legacy-save": "iptables",
 }

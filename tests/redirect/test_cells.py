@@ -13,6 +13,11 @@ from tests.redirect.rig.world import ENVOY, PLACES, POD, UPSTREAM_MARK, World, s
 ALL = ("client", "pod1", "node")
 NOT_THE_NODE = ("client", "pod1")  # whose connections kube-proxy's OUTPUT rejects: docs/redirect.md
 SITES: list[tuple[str, str, bool, tuple[str, ...]]] = [
+    ("ebpf", "kube-proxy iptables, endpoints", False, ALL),
+    ("ebpf", "kube-proxy iptables, none", False, NOT_THE_NODE),
+    ("ebpf", "kube-proxy nftables, endpoints", False, ALL),
+    ("ebpf", "kube-proxy nftables, none", False, NOT_THE_NODE),
+    ("ebpf", "kube-proxy iptables, endpoints", True, ALL),
     ("iptables-nft", "no kube-proxy", False, ALL),
     ("iptables-nft", "kube-proxy iptables, endpoints", False, ALL),
     ("iptables-nft", "kube-proxy iptables, none", False, ALL),

@@ -119,12 +119,12 @@ def test_only_clients_in_the_source_ranges_reach_a_restricted_frontend(node: Wor
     assert who(connect(node)) == {ENVOY}
 
 
-def test_what_is_right_is_not_touched(node: World) -> None:
+def test_what_is_right_is_not_touched(request: pytest.FixtureRequest, node: World) -> None:
     """Applying a plan twice changes nothing, and a new process finds that all is right (DESIGN 3.7)."""
     node.apply(service())
     before = node.kernel()
     assert node.apply(service()).changes == ()
-    node.mode = node.network.inside("node", type(node.mode))
+    node.mode = node.network.inside("node", MODES[request.node.callspec.params["node"]])
     assert node.apply(service()).changes == ()
     assert node.kernel() == before
 
@@ -132,6 +132,13 @@ def test_what_is_right_is_not_touched(node: World) -> None:
 ROUTING = "ip rule del pref 9; ip -6 route flush table 2004"
 ALL_OF_NFTABLES = "nft flush ruleset"
 FLUSHES = {
+    "ebpf": {
+        "filters": "tc filter del dev eth0 ingress; tc qdisc del dev cbr0 clsact",
+        "rules": "nft flush chain inet nodegate-ebpf untracked",
+        "elements": "nft flush set inet nodegate-ebpf places4",
+        "routing": ROUTING,
+        "all of nftables": ALL_OF_NFTABLES,
+    },
     "iptables-nft": {
         "rules": "for r in iptables ip6tables; do $r-nft -t mangle -F; $r-nft -t nat -F PREROUTING; done",
         "sets": "ipset flush nodegate4",

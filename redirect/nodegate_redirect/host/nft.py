@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+from typing import Any
 
 from nodegate_redirect.errors import KernelError
 from nodegate_redirect.host.commands import find, run
@@ -14,6 +16,15 @@ _PACKAGE = "nftables"
 def nft(text: str) -> None:
     """Run commands of nft as one transaction."""
     run([find("nft", _PACKAGE), "-f", "-"], text)
+
+
+def elements(kind: str, table: str, name: str) -> list[Any]:
+    """Return the elements of a ``map`` or a ``set`` as nft writes them in JSON; none where there is no such thing."""
+    try:
+        said = run([find("nft", _PACKAGE), "--json", "list", kind, "inet", table, name])
+    except KernelError:
+        return []
+    return [element for item in json.loads(said)["nftables"] for element in item.get(kind, {}).get("elem", ())]
 
 
 class Table:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nodegate_redirect.contract import Place
-from nodegate_redirect.errors import KernelError
 from nodegate_redirect.host import bridges, routing
-from nodegate_redirect.host.commands import find, run
-from nodegate_redirect.host.nft import Table, nft
+from nodegate_redirect.host.commands import find
+from nodegate_redirect.host.nft import Table, elements, nft
 from nodegate_redirect.mode import Applied, Count
-from nodegate_redirect.nftables.rules import FAMILIES, PORT_CHAINS, TABLE, body, changes, parse_chain
+from nodegate_redirect.nft_chains import FAMILIES
+from nodegate_redirect.nftables.rules import PORT_CHAINS, TABLE, body, changes, parse_chain
 from nodegate_redirect.plan import REFUSED, Plan, Target
 
 
@@ -70,7 +69,7 @@ class NftablesMode:
         if not self._table.is_right():
             return False
         shown = self.installed()
-        if self._held is None and not any(_elements("set", f"restricted{family}") for family in FAMILIES):
+        if self._held is None and not any(elements("set", TABLE, f"restricted{family}") for family in FAMILIES):
             self._held = {place: Target(port) for place, port in shown.items()}
         return self._held is not None and shown == {place: target.port for place, target in self._held.items()}
 
@@ -91,17 +90,8 @@ def _ports(targets: Mapping[Place, Target]) -> frozenset[int]:
 
 def _read() -> Iterator[tuple[Place, int, Count]]:
     for family in FAMILIES:
-        for key, verdict in _elements("map", f"frontends{family}"):
+        for key, verdict in elements("map", TABLE, f"frontends{family}"):
             yield _element(key, verdict)
-
-
-def _elements(kind: str, name: str) -> list[Any]:
-    """Return the elements of a map or a set as nft writes them in JSON; none where there is no such thing."""
-    try:
-        said = run([find("nft", "nftables"), "--json", "list", kind, "inet", TABLE, name])
-    except KernelError:
-        return []
-    return [element for item in json.loads(said)["nftables"] for element in item.get(kind, {}).get("elem", ())]
 
 
 def _element(key: Any, verdict: Any) -> tuple[Place, int, Count]:

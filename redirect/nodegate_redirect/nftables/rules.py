@@ -10,20 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_network
 
+from nodegate_redirect import nft_chains
 from nodegate_redirect.contract import Place
-from nodegate_redirect.marks import KIND_MASK, LISTENER, REFUSE, TO_LISTENER, UPSTREAM, mark_of
+from nodegate_redirect.marks import REFUSE, TO_LISTENER, mark_of
+from nodegate_redirect.nft_chains import ADDRESS, FAMILIES, IP, chain, place, to_place
 from nodegate_redirect.plan import REFUSED, Target
 
 TABLE = "nodegate"
-FAMILIES = (4, 6)
 PORT_CHAINS = r"(?:to|bridged)-\d+"
 """The names of the chains of listeners' ports, as a regular expression."""
 
 _REFUSING = "refuse"
-_IP = {4: "ip", 6: "ip6"}
-_ADDRESS = {4: "ipv4_addr", 6: "ipv6_addr"}
 _SYN = "tcp flags & (fin | syn | rst | ack) == syn"
-_OURS = f"meta mark & {KIND_MASK:#x} == {TO_LISTENER:#x}"
 
 
 def body(*, bridged: bool) -> str:
@@ -31,18 +29,19 @@ def body(*, bridged: bool) -> str:
 
     ``bridged`` says whether the frames of bridges come by here.
     """
-    return "".join(
-        (*_maps(), _refuse(), _untracked(bridged=bridged), _prerouting(), _output(), _nat(bridged=bridged), _filter())
-    )
+    ports = " map bridged { type mark : verdict; }\n" if bridged else ""
+    nat = nft_chains.self_nat(["meta mark vmap @bridged"] if bridged else [])
+    maps = (*_maps(), nft_chains.place_sets(), ports)
+    chains = (_refuse(), _untracked(bridged=bridged), _prerouting(), nft_chains.output(), nat, nft_chains.refusal())
+    return "".join((*maps, *chains))
 
 
 def _maps() -> Iterator[str]:
     for family in FAMILIES:
-        place = f"{_ADDRESS[family]} . inet_service"
-        yield f" map frontends{family} {{ type {place} : verdict; counter; }}\n"
-        yield f" set places{family} {{ type {place}; }}\n"
-        yield f" set restricted{family} {{ type {place}; }}\n"
-        yield f" set allowed{family} {{ type {place} . {_ADDRESS[family]}; flags interval; }}\n"
+        key = f"{ADDRESS[family]} . inet_service"
+        yield f" map frontends{family} {{ type {key} : verdict; counter; }}\n"
+        yield f" set restricted{family} {{ type {key}; }}\n"
+        yield f" set allowed{family} {{ type {key} . {ADDRESS[family]}; flags interval; }}\n"
 
 
 def _refuse() -> str:
@@ -52,23 +51,17 @@ def _refuse() -> str:
 def _untracked(*, bridged: bool) -> str:
     """Keep what comes from outside out of conntrack, so that no REJECT for new connections sees it.
 
-    Answers are those of the listener's own sockets, by their mark;
-    a client on the node itself has its connection tracked, both ways, and so have frames of a bridge: they take nat.
+    Frames of a bridge are tracked: they need nat.
     """
     lines = [
         "meta l4proto != tcp accept",
         *(['meta iifkind "bridge" accept'] if bridged else []),
         "socket transparent 1 socket wildcard 0 notrack",
-        *(f"socket transparent 1 {_to_frontend(family)} notrack" for family in FAMILIES),
-        *(f"{_SYN} {_to_frontend(family)} notrack" for family in FAMILIES),
+        *(f"socket transparent 1 {to_place(family)} notrack" for family in FAMILIES),
+        *(f"{_SYN} {to_place(family)} notrack" for family in FAMILIES),
     ]
-    answers = [
-        *(['meta oifkind "bridge" accept'] if bridged else []),
-        f"meta mark & {KIND_MASK:#x} == {LISTENER:#x} fib daddr type != local notrack",
-    ]
-    return _chain("untracked", "filter hook prerouting priority raw", lines) + _chain(
-        "untracked-answers", "filter hook output priority raw", answers
-    )
+    answers = nft_chains.untracked_answers(['meta oifkind "bridge" accept'] if bridged else [])
+    return chain("untracked", "filter hook prerouting priority raw", lines) + answers
 
 
 def _prerouting() -> str:
@@ -78,36 +71,10 @@ def _prerouting() -> str:
         "ct status dnat accept",  # connections that kube-proxy has already
     ]
     for family in FAMILIES:
-        from_client = f"{_IP[family]} daddr . tcp dport . {_IP[family]} saddr != @allowed{family}"
-        lines.append(f"{_place(family)} @restricted{family} {from_client} drop")
-    lines += [f"{_place(family)} vmap @frontends{family}" for family in FAMILIES]
-    return _chain("prerouting", "filter hook prerouting priority mangle", lines)
-
-
-def _output() -> str:
-    new = "ct state new ct direction original"
-    mark = f"ct mark set ct mark & {0xFFFFFFFF ^ KIND_MASK:#x} | {TO_LISTENER:#x}"
-    lines = [
-        "meta l4proto != tcp accept",
-        f"meta mark & {KIND_MASK:#x} == {UPSTREAM:#x} accept",
-        *(f"{new} {_to_frontend(family)} {mark}" for family in FAMILIES),
-        f"ct mark & {KIND_MASK:#x} == {TO_LISTENER:#x} ct direction original meta mark set {TO_LISTENER:#x}",
-    ]
-    return _chain("output", "route hook output priority mangle", lines)
-
-
-def _nat(*, bridged: bool) -> str:
-    """End translation before kube-proxy's: a DNAT to the address it has anyway (redirect-facts C)."""
-    itself = [f"meta mark {{ {TO_LISTENER:#x}, {REFUSE:#x} }} dnat {ip} to {ip} daddr" for ip in _IP.values()]
-    before = [*itself, "meta mark vmap @bridged"] if bridged else itself
-    ports = " map bridged { type mark : verdict; }\n" if bridged else ""
-    chains = _chain("nat-prerouting", "nat hook prerouting priority -101", before)
-    return ports + chains + _chain("nat-output", "nat hook output priority -101", itself)
-
-
-def _filter() -> str:
-    lines = [f"meta l4proto tcp meta mark {REFUSE:#x} counter reject with tcp reset"]
-    return _chain("input", "filter hook input priority -111", lines)
+        from_client = f"{IP[family]} daddr . tcp dport . {IP[family]} saddr != @allowed{family}"
+        lines.append(f"{place(family)} @restricted{family} {from_client} drop")
+    lines += [f"{place(family)} vmap @frontends{family}" for family in FAMILIES]
+    return chain("prerouting", "filter hook prerouting priority mangle", lines)
 
 
 def changes(
@@ -116,12 +83,12 @@ def changes(
     """Return the commands that lead from what is held to what is wanted; one transaction. ``ports`` have chains."""
     needed = frozenset(target.port for target in wanted.values()) - {REFUSED}
     lines = [line for port in sorted(needed - ports) for line in _add_port(port, bridged=bridged)]
-    for place, target in held.items():
-        if wanted.get(place) != target:
-            lines += _elements("delete", place, target)
-    for place, target in wanted.items():
-        if held.get(place) != target:
-            lines += _elements("add", place, target)
+    for old, target in held.items():
+        if wanted.get(old) != target:
+            lines += _elements("delete", old, target)
+    for new, target in wanted.items():
+        if held.get(new) != target:
+            lines += _elements("add", new, target)
     lines += [line for port in sorted(ports - needed) for line in _remove_port(port, bridged=bridged)]
     return "".join(f"{line}\n" for line in lines)
 
@@ -132,9 +99,8 @@ def _add_port(port: int, *, bridged: bool) -> Iterator[str]:
     tproxy ends its rule where no socket listens; the next rule then refuses. Frames of a bridge that pass through
     netfilter cannot be assigned to a socket: they keep the port's mark and are redirected by nat (redirect-facts E).
     """
-    chain = f"add chain inet {TABLE} to-{port}"
     rule = f"add rule inet {TABLE} to-{port}"
-    yield chain
+    yield f"add chain inet {TABLE} to-{port}"
     if bridged:
         yield f'{rule} meta iifkind "bridge" meta mark set {mark_of(port):#x} accept'
     yield f"{rule} meta l4proto tcp tproxy to :{port} meta mark set {TO_LISTENER:#x} accept"
@@ -152,10 +118,10 @@ def _remove_port(port: int, *, bridged: bool) -> Iterator[str]:
     yield f"delete chain inet {TABLE} to-{port}"
 
 
-def _elements(verb: str, place: Place, target: Target) -> Iterator[str]:
-    family, key = place.family, f"{place.address} . {place.port}"
-    chain = _REFUSING if target.port == REFUSED else f"to-{target.port}"
-    yield f"{verb} element inet {TABLE} frontends{family} {{ {key} : goto {chain} }}"
+def _elements(verb: str, frontend: Place, target: Target) -> Iterator[str]:
+    family, key = frontend.family, f"{frontend.address} . {frontend.port}"
+    leads = _REFUSING if target.port == REFUSED else f"to-{target.port}"
+    yield f"{verb} element inet {TABLE} frontends{family} {{ {key} : goto {leads} }}"
     yield f"{verb} element inet {TABLE} places{family} {{ {key} }}"
     if target.ranges is not None:
         yield f"{verb} element inet {TABLE} restricted{family} {{ {key} }}"
@@ -175,16 +141,3 @@ def parse_chain(verdict: str) -> int:
     """Return the port that a verdict leads to; REFUSED for the chain that refuses."""
     name = verdict.rpartition("to-")[2]
     return int(name) if name.isdigit() else REFUSED
-
-
-def _place(family: int) -> str:
-    return f"{_IP[family]} daddr . tcp dport"
-
-
-def _to_frontend(family: int) -> str:
-    return f"{_place(family)} @places{family}"
-
-
-def _chain(name: str, hook: str, lines: Iterable[str]) -> str:
-    text = "".join(f"  {line}\n" for line in lines)
-    return f" chain {name} {{\n  type {hook}; policy accept;\n{text} }}\n"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from nodegate_redirect.contract import Place, Redirect
+from nodegate_redirect.ebpf import EbpfMode, pins
 from nodegate_redirect.host import addresses, sockets
 from nodegate_redirect.iptables import IptablesMode
 from nodegate_redirect.mode import Applied, Mode
@@ -16,13 +19,22 @@ from nodegate_redirect.plan import Node, Plan, make_plan
 from tests.redirect.rig.kube_proxy import FAMILIES, NODE_PORT, POD_PORT, install_iptables, install_nftables
 from tests.redirect.rig.namespaces import Network, network
 from tests.redirect.rig.sockets import Server
+from tools import bpf
 
 PORT = 18243
+PINS = Path(f"/run/nodegate-tests-{os.getpid()}")
 ENVOY, POD = "envoy", "pod2"
 LISTENER_MARK, UPSTREAM_MARK = 0xB00, 0xA00
 ANY = ("0.0.0.0", "::")
 
+
+def ebpf() -> Mode:
+    """Return the mode with a folder of pins of its own, in place of the one that all agents of a machine share."""
+    return EbpfMode(bpf.build(), PINS)
+
+
 MODES: Mapping[str, Callable[[], Mode]] = {
+    "ebpf": ebpf,
     "iptables-nft": lambda: IptablesMode("nft"),
     "iptables-legacy": lambda: IptablesMode("legacy"),
     "nftables": NftablesMode,
@@ -122,4 +134,5 @@ def world(mode: str, kube_proxy: str = "no kube-proxy", *, bridged: bool = False
         if bridged:
             made.bridged(on=True)
         KUBE_PROXIES[kube_proxy](made)
+        stack.callback(pins.remove, PINS)  # pins belong to the machine and not to a network namespace
         yield World(made, made.inside("node", MODES[mode]), stack)

@@ -1,0 +1,157 @@
+"""Makes the program's maps, the interfaces' filters, one table of nftables and policy routing hold a plan."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from nodegate_redirect.contract import Place
+from nodegate_redirect.ebpf import maps, pins, rules
+from nodegate_redirect.ebpf.libbpf import Libbpf, unpin
+from nodegate_redirect.errors import KernelError, UnsupportedError
+from nodegate_redirect.host import interfaces, routing
+from nodegate_redirect.host.commands import find
+from nodegate_redirect.host.nft import Table, elements, nft
+from nodegate_redirect.mode import Applied, Count
+from nodegate_redirect.nft_chains import FAMILIES
+from nodegate_redirect.plan import Plan
+
+_PROGRAM = "redirect"
+_SIZES = {
+    "places": (maps.PLACE_SIZE, maps.TARGET_SIZE),
+    "counts": (maps.PLACE_SIZE, maps.COUNT_SIZE),
+    "clients": (maps.CLIENT_SIZE, len(maps.CLIENT)),
+}
+
+
+class EbpfMode:
+    """Redirects by eBPF. ``program`` is the object file, ``folder`` where program and maps are pinned.
+
+    A place is closed before it is there, and a map's element changes in place, so every state between is right. A new
+    program takes the place of the old one interface by interface, with the same maps.
+    """
+
+    name = "ebpf"
+
+    def __init__(self, program: Path, folder: Path = pins.DEFAULT) -> None:
+        self._object = program
+        self._folder = folder
+        self._libbpf = Libbpf()
+        self._table = Table(rules.TABLE, rules.body())
+        self._places: frozenset[Place] | None = None
+
+    def require(self) -> None:
+        """Raise UnsupportedError when nft or the program is missing."""
+        find("nft", "nftables")
+        if not self._object.is_file():
+            raise UnsupportedError(f"There is no program {self._object}. Build it: make bpf.")
+
+    def installed(self) -> Mapping[Place, int]:
+        """Return where the program's map sends each place."""
+        return {maps.place_of(key): maps.port_of(value) for key, value in self._items("places").items()}
+
+    def apply(self, plan: Plan, *, trust: bool = False) -> Applied:
+        """Make the kernel hold the plan; see :class:`nodegate_redirect.mode.Mode`."""
+        said: list[str] = []
+        if not trust or self._places is None:
+            said += routing.ensure()
+            said += self._load()
+        said += self._change(plan)
+        said += self._change_table(frozenset(plan.targets), trust=trust)
+        return Applied(tuple(said))
+
+    def counters(self) -> Mapping[Place, Count]:
+        """Return what was counted for each place: the packets that began its connections."""
+        return {maps.place_of(key): maps.count_of(value) for key, value in self._items("counts").items()}
+
+    def cleanup(self) -> Applied:
+        """Remove filters, pins, table, rule and route, and a clsact that nobody needs any more."""
+        said: list[str] = []
+        for number, name in interfaces.with_frames().items():
+            if self._libbpf.attached(number) is not None:
+                self._libbpf.detach(number)
+                said.append(f"{name}: the program is removed.")
+                interfaces.remove_unused_clsact(number)
+        if self._folder.is_dir():
+            for path in (*self._folder.glob("program-*"), *(self._folder / name for name in (*_SIZES, "events"))):
+                unpin(path)
+            pins.remove(self._folder)
+        self._places = None
+        return Applied((*said, *self._table.remove(), *routing.remove()))
+
+    def _load(self) -> list[str]:
+        """Load the program where this one is not there yet, and attach it where it is not attached."""
+        pins.ensure(self._folder)
+        pinned = self._folder / f"program-{hashlib.sha256(self._object.read_bytes()).hexdigest()[:16]}"
+        said: list[str] = []
+        if not pinned.exists():
+            with self._libbpf.loaded(self._object, _PROGRAM, self._folder) as descriptor:
+                self._libbpf.pin(descriptor, pinned)
+            said.append(f"The program {pinned.name} is loaded.")
+        with self._libbpf.opened(pinned) as descriptor:
+            number = self._libbpf.program_id(descriptor)
+            for interface, name in interfaces.with_frames().items():
+                if self._libbpf.attached(interface) != number:
+                    self._libbpf.attach(interface, descriptor)
+                    said.append(f"{name}: the program is attached.")
+        for other in set(self._folder.glob("program-*")) - {pinned}:
+            unpin(other)
+            said.append(f"The program {other.name} is forgotten.")
+        return said
+
+    def _change(self, plan: Plan) -> list[str]:
+        wanted = {maps.place_key(place): maps.target_value(target) for place, target in plan.targets.items()}
+        clients = frozenset(maps.client_keys(plan.targets))
+        with ExitStack() as stack:
+            descriptors = {name: stack.enter_context(self._map(name)) for name in _SIZES}
+            held = {name: self._libbpf.items(descriptors[name], *_SIZES[name]) for name in ("places", "clients")}
+            changed = [key for key, value in wanted.items() if held["places"].get(key) != value]
+            gone = held["places"].keys() - wanted.keys()
+            for key in clients - held["clients"].keys():
+                self._libbpf.update(descriptors["clients"], key, maps.CLIENT)
+            for key in changed:
+                self._libbpf.update(descriptors["counts"], key, bytes(maps.COUNT_SIZE), only_new=True)
+                self._libbpf.update(descriptors["places"], key, wanted[key])
+            for key in gone:
+                self._libbpf.delete(descriptors["places"], key)
+                self._libbpf.delete(descriptors["counts"], key)
+            stale = held["clients"].keys() - clients
+            for key in stale:
+                self._libbpf.delete(descriptors["clients"], key)
+        number = len(changed) + len(gone) + len(stale) + len(clients - held["clients"].keys())
+        return [f"Maps: {number} changes."] if number else []
+
+    def _change_table(self, places: frozenset[Place], *, trust: bool) -> list[str]:
+        """Make the table's sets hold the places, those where clients on this node connect to."""
+        said: list[str] = []
+        held = self._places if trust else None
+        if held is None and not self._table.is_right():
+            said += self._table.replace(rules.changes(places, frozenset()))
+        else:
+            text = rules.changes(places, _table_places() if held is None else held)
+            if text:
+                nft(text)
+                said.append("nftables: the places of clients on this node changed.")
+        self._places = places
+        return said
+
+    def _items(self, name: str) -> dict[bytes, bytes]:
+        if not (self._folder / name).exists():
+            return {}
+        with self._map(name) as descriptor:
+            return self._libbpf.items(descriptor, *_SIZES[name])
+
+    @contextmanager
+    def _map(self, name: str) -> Iterator[int]:
+        try:
+            with self._libbpf.opened(self._folder / name) as descriptor:
+                yield descriptor
+        except KernelError as error:
+            raise KernelError(f"{error} Was the bpffs unmounted? The next comparison makes it anew.") from error
+
+
+def _table_places() -> frozenset[Place]:
+    listed = (element["concat"] for family in FAMILIES for element in elements("set", rules.TABLE, f"places{family}"))
+    return frozenset(Place(address, int(port)) for address, port in listed)

@@ -1,0 +1,42 @@
+"""What the program needs beside it: one small table of nftables, as text. Pure.
+
+The program has set its mark before any rule is looked at, so ``notrack`` by the mark keeps kube-proxy's translation and
+its REJECT away, and answers are told by the mark of the listener's sockets (redirect 11, redirect-facts F5). Clients on
+the node itself come in through ``lo``, where the program is as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+
+from nodegate_redirect import nft_chains
+from nodegate_redirect.contract import Place
+from nodegate_redirect.marks import KIND_MASK, TO_LISTENER
+
+TABLE = "nodegate-ebpf"
+
+
+def body() -> str:
+    """Return what stands between the braces of the table, whatever is redirected."""
+    untracked = nft_chains.chain(
+        "untracked",
+        "filter hook prerouting priority raw",
+        [f"meta mark & {KIND_MASK:#x} == {TO_LISTENER:#x} notrack"],
+    )
+    answers = nft_chains.untracked_answers()
+    nat = nft_chains.self_nat()
+    return f"{nft_chains.place_sets()}{untracked}{answers}{nft_chains.output()}{nat}{nft_chains.refusal()}"
+
+
+def changes(wanted: AbstractSet[Place], held: AbstractSet[Place]) -> str:
+    """Return the commands that lead from one set of places to another; one transaction."""
+    gone, new = (_elements(verb, places) for verb, places in (("delete", held - wanted), ("add", wanted - held)))
+    return "".join(f"{line}\n" for line in (*gone, *new))
+
+
+def _elements(verb: str, places: Iterable[Place]) -> list[str]:
+    return [
+        f"{verb} element inet {TABLE} places{place.family} {{ {place.address} . {place.port} }}"
+        for place in sorted(places)
+    ]
