@@ -321,7 +321,10 @@ def case(machine: type[Conversation]) -> Any:
     test.settings = settings(
         max_examples=settings().max_examples if FULL else 40, stateful_step_count=40, derandomize=not FULL
     )
-    test.pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800 if FULL else 120)]
+    test.pytestmark = [  # type: ignore[attr-defined]  # pytest's, on any class
+        pytest.mark.slow,
+        pytest.mark.timeout(1800 if FULL else 120),
+    ]
     return test
 
 

@@ -69,7 +69,7 @@ class Client:
         """Return the next response; raises the call's error when it has ended."""
         data = await asyncio.wait_for(self.call.read(), SOON)
         if data is grpc.aio.EOF:
-            raise grpc.aio.AioRpcError(await self.call.code(), None, None, await self.call.details())  # type: ignore[arg-type]
+            raise grpc.aio.AioRpcError(await self.call.code(), None, None, await self.call.details())
         return RESPONSES[self.variant].FromString(data)
 
     async def acknowledge(self, response: Any) -> None:

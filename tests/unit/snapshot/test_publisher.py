@@ -10,7 +10,7 @@ from tests.protocol.wire import resource
 async def test_a_watcher_is_woken_by_each_new_target_and_sees_the_newest() -> None:
     """However many there were meanwhile (xds-protocol 49)."""
     publisher = Publisher()
-    assert publisher.target is None
+    assert not publisher.target
     with publisher.watch() as wake:
         assert not wake.is_set()
         first = Target()
