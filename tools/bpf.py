@@ -23,14 +23,19 @@ def build() -> Path:
     target = BUILT / f"redirect-{digest}.bpf.o"
     if target.is_file():
         return target
+    BUILT.mkdir(parents=True, exist_ok=True)
+    return compiled(SOURCES[-1], target)
+
+
+def compiled(source: Path, target: Path) -> Path:
+    """Compile a program; its object file is there as a whole or not at all."""
     clang = shutil.which("clang")
     if clang is None:
         raise FileNotFoundError("There is no clang here. Install it (Debian: clang, libbpf-dev, linux-libc-dev).")
-    BUILT.mkdir(parents=True, exist_ok=True)
     half = target.with_suffix(f".{os.getpid()}")
     includes = [f"-idirafter{folder}" for folder in sorted(Path("/usr/include").glob("*-linux-gnu"))]
     options = ["-O2", "-g", "-Wall", "-Werror", "-target", "bpf", "-mcpu=v3", *includes]
-    subprocess.run([clang, *options, "-c", str(SOURCES[-1]), "-o", str(half)], check=True)
+    subprocess.run([clang, *options, "-c", str(source), "-o", str(half)], check=True)
     half.rename(target)
     return target
 

@@ -69,6 +69,8 @@ def _prerouting() -> str:
         "meta l4proto != tcp accept",
         f"socket transparent 1 socket wildcard 0 meta mark set {TO_LISTENER:#x} accept",
         "ct status dnat accept",  # connections that kube-proxy has already
+        # A handshake that has begun: `socket wildcard` does not match it, and it should not be counted again.
+        *(f"socket transparent 1 {to_place(family)} meta mark set {TO_LISTENER:#x} accept" for family in FAMILIES),
     ]
     for family in FAMILIES:
         from_client = f"{IP[family]} daddr . tcp dport . {IP[family]} saddr != @allowed{family}"

@@ -41,10 +41,13 @@ class Server:
         *,
         transparent: bool = False,
         mark: int = 0,
+        shared: bool = False,
     ) -> None:
         self.who = who
         self._connections: list[socket.socket] = []
-        self._socket = network.inside(where, lambda: _listen(address, port, transparent=transparent, mark=mark))
+        self._socket = network.inside(
+            where, lambda: _listen(address, port, transparent=transparent, mark=mark, shared=shared)
+        )
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
 
@@ -58,6 +61,10 @@ class Server:
     def end(self) -> None:
         """Stop listening and end every connection."""
         self.close()
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """End every connection from this side, which then keeps it in TIME_WAIT."""
         for connection in self._connections:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
@@ -80,10 +87,12 @@ class Server:
                 connection.sendall(data)
 
 
-def _listen(address: str, port: int, *, transparent: bool, mark: int) -> socket.socket:
+def _listen(address: str, port: int, *, transparent: bool, mark: int, shared: bool) -> socket.socket:
     six = ":" in address
     listener = socket.socket(socket.AF_INET6 if six else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     if six:
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     if transparent and six:
@@ -101,16 +110,24 @@ class Connection:
     """One connection from a namespace. ``outcome`` is ``open``, ``refused``, ``reset``, ``timeout`` or the error."""
 
     def __init__(
-        self, network: Network, where: str, address: str, port: int, *, mark: int = 0, patience: float = PATIENCE
+        self,
+        network: Network,
+        where: str,
+        address: str,
+        port: int,
+        *,
+        mark: int = 0,
+        patience: float = PATIENCE,
+        own_port: int = 0,
     ) -> None:
-        self._socket = network.inside(where, lambda: _client(address, mark, patience))
+        self._socket = network.inside(where, lambda: _client(address, mark, patience, own_port))
         network.at_the_end.callback(self.close)
         self.outcome = "open"
         try:
             self._socket.connect((address, port))
         except OSError as error:
             self.outcome = _outcome(error)
-        self.own = self._socket.getsockname()[0]
+        self.own, self.own_port = self._socket.getsockname()[:2]
 
     def ask(self) -> Answer | str:
         """Say something for the first time and return who answers, or what happened instead."""
@@ -123,6 +140,11 @@ class Connection:
     def echoes(self) -> bool:
         """Whether what is sent comes back."""
         return self._exchange(b"again\n") == "again"
+
+    def wait_for_the_end(self) -> None:
+        """Wait until the other side has hung up, and do the same."""
+        assert self._socket.recv(1) == b""
+        self._socket.close()
 
     def close(self) -> None:
         """End it at once, with a reset, so that nothing of it stays."""
@@ -157,11 +179,14 @@ def ask(network: Network, where: str, address: str, port: int, *, mark: int = 0)
         connection.close()
 
 
-def _client(address: str, mark: int, patience: float) -> socket.socket:
+def _client(address: str, mark: int, patience: float, own_port: int) -> socket.socket:
     made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
     made.settimeout(patience)
     if mark:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
+    if own_port:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(("", own_port))
     return made
 
 

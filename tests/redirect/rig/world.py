@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from nodegate_redirect.contract import Place, Redirect
 from nodegate_redirect.ebpf import EbpfMode, pins
@@ -81,19 +82,23 @@ class World:
     mode: Mode
     stack: ExitStack = field(default_factory=ExitStack)
 
-    def listen(self, port: int = PORT, who: str = ENVOY) -> list[Server]:
-        """Start what stands for Envoy: a transparent listener on every address, in both families."""
-        return [self._server("node", address, port, who, transparent=True, mark=LISTENER_MARK) for address in ANY]
+    def listen(self, port: int = PORT, who: str = ENVOY, *, shared: bool = False) -> list[Server]:
+        """Start what stands for Envoy: a transparent listener on every address, in both families.
+
+        ``shared`` lets others listen on the same port, as the workers of one Envoy do.
+        """
+        return [
+            self._server("node", address, port, who, transparent=True, mark=LISTENER_MARK, shared=shared)
+            for address in ANY
+        ]
 
     def pods(self) -> None:
         """Start what kube-proxy sends connections to."""
         for address in ANY:
             self._server("pod2", address, POD_PORT, POD)
 
-    def _server(
-        self, where: str, address: str, port: int, who: str, *, transparent: bool = False, mark: int = 0
-    ) -> Server:
-        server = Server(self.network, where, address, port, who, transparent=transparent, mark=mark)
+    def _server(self, where: str, address: str, port: int, who: str, **options: Any) -> Server:
+        server = Server(self.network, where, address, port, who, **options)
         self.stack.callback(server.end)
         return server
 
