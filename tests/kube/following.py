@@ -58,7 +58,7 @@ async def following(kubeconfig: Path, namespaces: Sequence[str] = ()) -> AsyncIt
                 task.cancel()
 
 
-async def until(look: Callable[[], T], *, within: float = 10.0, what: str) -> T:
+async def until(look: Callable[[], T], *, within: float = 30.0, what: str) -> T:
     """Return the first true value of ``look``, or fail after some seconds."""
     deadline = asyncio.get_running_loop().time() + within
     while not (value := look()):

@@ -25,7 +25,7 @@ def test_a_pod_that_is_ready_becomes_an_endpoint(cluster: Cluster, namespace: st
         slices = cluster.get("endpointslices", "-n", namespace, "-l", "kubernetes.io/service-name=web")["items"]
         return [endpoint["addresses"][0] for item in slices for endpoint in item["endpoints"] or ()]
 
-    eventually(lambda: endpoints() == ["10.244.1.7"], what="the endpoint of the Pod")
+    eventually(lambda: endpoints() == ["10.244.1.7"], within=30, what="the endpoint of the Pod")
 
 
 def test_who_has_no_rule_may_not_read(cluster: Cluster) -> None:

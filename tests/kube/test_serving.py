@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import socket
+import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,8 @@ from tests.kube.manifests import ingress, ingress_class, node, pod, running, ser
 MANIFESTS = Path(__file__).resolve().parent.parent.parent / "kind" / "manifests"
 ACCOUNT = ("nodegate-system", "nodegate")
 
+soon = partial(eventually, within=30.0)  # every step takes kubectl, which takes its time on a busy machine
+
 
 @pytest.fixture(scope="module")
 def backends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backends]:
@@ -33,6 +37,13 @@ def backends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backends]:
     backends = Backends(names, tmp_path_factory.mktemp("backends") / "log")
     yield backends
     backends.stop()
+
+
+def _envoy_binary() -> Path:
+    binary = cached_envoy()
+    if binary is None:
+        pytest.skip(f"no Envoy: run `python -m nodegate.demo.envoy_binary` to install one, or set {ENVIRONMENT}")
+    return binary
 
 
 def _own_address() -> str:
@@ -70,10 +81,7 @@ def plane(cluster: Cluster, account: Path, tmp_path: Path) -> Iterator[ControlPl
 @pytest.fixture
 def envoy(plane: ControlPlane, tmp_path: Path) -> Iterator[Envoy]:
     """Return a real Envoy that the control plane serves."""
-    binary = cached_envoy()
-    if binary is None:
-        pytest.skip(f"no Envoy: run `python -m nodegate.demo.envoy_binary` to install one, or set {ENVIRONMENT}")
-    envoy = Envoy(binary, plane.xds_address, "delta", tmp_path / "envoy.log")
+    envoy = Envoy(_envoy_binary(), plane.xds_address, "delta", tmp_path / "envoy.log")
     try:
         yield envoy
     finally:
@@ -99,11 +107,11 @@ def test_an_ingress_in_the_cluster_is_served_by_envoy(
     def answers(path: str) -> str:
         return fetch(f"http://127.0.0.1:{port}{path}").body
 
-    eventually(lambda: answers("/details/1") == "details", what="an answer of details")
+    soon(lambda: answers("/details/1") == "details", what="an answer of details")
     cluster.apply(ingress(namespace, "shop", {"/details": "reviews"}, class_name="nodegate"))
-    eventually(lambda: answers("/details/1") == "reviews", what="an answer of reviews")
+    soon(lambda: answers("/details/1") == "reviews", what="an answer of reviews")
     cluster.kubectl("delete", "ingress", "shop", "-n", namespace)
-    eventually(lambda: not envoy.listeners(), what="the end of the listener")
+    soon(lambda: not envoy.listeners(), what="the end of the listener")
 
 
 def test_an_ingress_owns_a_service_with_a_node_port_and_one_endpoint(
@@ -116,7 +124,7 @@ def test_an_ingress_owns_a_service_with_a_node_port_and_one_endpoint(
     def shown() -> str:
         return cluster.kubectl("get", "service", name, "-n", namespace, "--no-headers", "--ignore-not-found")
 
-    line = eventually(shown, what="the Service")
+    line = soon(shown, what="the Service")
     assert re.fullmatch(rf"{name} +LoadBalancer +10\.103\.\S+ +<pending> +80:3\d{{4}}/TCP +\S+\n", line)
     found = cluster.get("service", name, "-n", namespace)
     assert "selector" not in found["spec"]
@@ -126,7 +134,7 @@ def test_an_ingress_owns_a_service_with_a_node_port_and_one_endpoint(
     assert endpoints["ports"] == [{"name": "http", "port": 9999, "protocol": "TCP"}]
 
     cluster.kubectl("delete", "ingress", "basic-ingress", "-n", namespace)
-    eventually(lambda: not shown(), within=20, what="the end of the Service")
+    soon(lambda: not shown(), what="the end of the Service")
 
 
 def test_a_service_is_written_once_and_corrected_when_somebody_changes_it(
@@ -135,17 +143,17 @@ def test_a_service_is_written_once_and_corrected_when_somebody_changes_it(
     """Only what differs is written: its version stays as it is until somebody else writes."""
     cluster.apply(ingress(namespace, "shop", {"/": "web"}, class_name="nodegate"))
     name = service_name("shop")
-    found = eventually(lambda: cluster.get("service", "-n", namespace)["items"], what="the Service")[0]
+    found = soon(lambda: cluster.get("service", "-n", namespace)["items"], what="the Service")[0]
     cluster.kubectl("label", "ingress", "shop", "-n", namespace, "colour=red")
     cluster.apply(service(namespace, "unrelated"))
-    eventually(lambda: "unrelated" in str(plane.debug("objects")), what="the change")
+    soon(lambda: "unrelated" in str(plane.debug("objects")), what="the change")
     again = cluster.get("service", name, "-n", namespace)
     assert again["metadata"]["resourceVersion"] == found["metadata"]["resourceVersion"]
 
     cluster.kubectl("patch", "service", name, "-n", namespace, "--type=merge", "-p", '{"spec": {"type": "ClusterIP"}}')
     kind = "-o=jsonpath={.spec.type}"
     get = ("get", "service", name, "-n", namespace, kind)
-    eventually(lambda: cluster.kubectl(*get) == "LoadBalancer", what="the correction")
+    soon(lambda: cluster.kubectl(*get) == "LoadBalancer", what="the correction")
 
 
 def test_a_service_of_somebody_else_is_never_taken_over(cluster: Cluster, namespace: str, plane: ControlPlane) -> None:
@@ -153,7 +161,7 @@ def test_a_service_of_somebody_else_is_never_taken_over(cluster: Cluster, namesp
     cluster.apply(service(namespace, "nodegate-shop"))
     before = cluster.get("service", "nodegate-shop", "-n", namespace)
     cluster.apply(ingress(namespace, "shop", {"/": "web"}, class_name="nodegate"))
-    eventually(lambda: "is not nodegate's" in plane.log(), what="a word about it")
+    soon(lambda: "is not nodegate's" in plane.log(), what="a word about it")
     assert cluster.get("service", "nodegate-shop", "-n", namespace) == before
 
 
@@ -163,9 +171,34 @@ def test_an_ingress_that_goes_to_another_class_loses_its_service(
     """It is somebody else's to serve; Kubernetes would keep our Service as long as the Ingress."""
     cluster.apply(ingress(namespace, "shop", {"/": "web"}, class_name="nodegate"))
     listed = ("get", "service,endpointslice", "-n", namespace, "-o", "name")
-    eventually(lambda: len(cluster.kubectl(*listed).split()) == 2, what="the Service and its slice")
+    soon(lambda: len(cluster.kubectl(*listed).split()) == 2, what="the Service and its slice")
     cluster.apply(ingress(namespace, "shop", {"/": "web"}, class_name="another"))
-    eventually(lambda: not cluster.kubectl(*listed), what="the end of both")
+    soon(lambda: not cluster.kubectl(*listed), what="the end of both")
+
+
+def test_an_ingress_has_an_address_only_after_a_proxy_has_acknowledged_it(
+    cluster: Cluster, namespace: str, plane: ControlPlane, tmp_path: Path
+) -> None:
+    """Then that of the nodes, that of its Service when something gives it one, and none in another class."""
+    cluster.apply(node("node-1", "192.0.2.10"), ingress(namespace, "shop", {"/": "web"}, class_name="nodegate"))
+    cluster.apply(node("node-1", "192.0.2.10"), status=True)
+    get = ("get", "ingress", "shop", "-n", namespace, "-o=jsonpath={.status.loadBalancer.ingress[*].ip}")
+    named = ("get", "service", "-n", namespace, "-o", "name")
+    soon(lambda: cluster.kubectl(*named), what="the Service")
+    time.sleep(2.0)
+    assert not cluster.kubectl(*get)
+
+    envoy = Envoy(_envoy_binary(), plane.xds_address, "delta", tmp_path / "envoy.log")
+    try:
+        soon(lambda: cluster.kubectl(*get) == "192.0.2.10", what="the address of the node")
+    finally:
+        envoy.stop()
+    balancer = {"loadBalancer": {"ingress": [{"ip": "203.0.113.7"}]}}
+    made = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "nodegate-shop", "namespace": namespace}}
+    cluster.apply({**made, "status": balancer}, status=True)
+    soon(lambda: cluster.kubectl(*get) == "203.0.113.7", what="the address of the Service")
+    cluster.apply(ingress(namespace, "shop", {"/": "web"}, class_name="another"))
+    soon(lambda: not cluster.kubectl(*get), what="the end of the address")
 
 
 def test_everything_is_served_while_the_api_server_is_gone(
@@ -177,7 +210,7 @@ def test_everything_is_served_while_the_api_server_is_gone(
     try:
         plane.start()
         cluster.kill_api_server(6445)
-        gone = eventually(lambda: "ApiUnreachable" in str(plane.debug("problems")), what="the problem")
+        gone = soon(lambda: "ApiUnreachable" in str(plane.debug("problems")), what="the problem")
         assert gone
         assert plane.is_ready()
         assert "nodegate_watch_restarts_total" in plane.metrics()

@@ -8,7 +8,7 @@ import gc
 import os
 import signal
 from asyncio import TaskGroup
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,10 +30,12 @@ from nodegate.ports import Claims, PortStore
 from nodegate.server import Clients, ServerOptions, TlsFiles, XdsServer
 from nodegate.settings import Address, ServeSettings, TcpAddress, TranslationSettings, UnixAddress, XdsSecurity
 from nodegate.snapshot.publisher import Publisher
+from nodegate.snapshot.type_urls import LISTENER, ROUTE
 from nodegate.source import Source
 from nodegate.source.files import FolderSource, read_folder
 from nodegate.source.kubernetes import KubernetesSource, connect
 from nodegate.source.kubernetes.metrics import WatchCollector
+from nodegate.status.addresses import AddressWriter
 from nodegate.status.writer import ServiceWriter
 from nodegate.translate.index import Index
 from nodegate.translate.settings import EscapedSlashes, Expose, Families, KeyPair, ListenerMode, Settings
@@ -44,6 +46,8 @@ log = structlog.get_logger(__name__)
 _GC_THRESHOLD = 50_000  # young objects between collections; with Python's 700 the first listing takes a quarter longer
 _DEFAULTS = TranslationSettings()
 _LOCK_INTERVAL, _LOCK_ATTEMPTS = 0.1, 100
+_PROOF_SECONDS, _REPEAT_SECONDS = 0.5, 5.0
+"""How often it is looked whether a proxy has proved an Ingress, and after what time a failed write is repeated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,14 @@ class ControlPlane:
     xds_address: Address
     http_address: TcpAddress
     debug_address: TcpAddress
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What is written to a cluster."""
+
+    services: ServiceWriter
+    addresses: AddressWriter
 
 
 async def serve(settings: ServeSettings) -> None:
@@ -151,7 +163,7 @@ async def _start(settings: ServeSettings, stack: AsyncExitStack) -> ControlPlane
     publisher, clients = Publisher(), Clients()
     if settings.state_dir is not None:
         await stack.enter_async_context(_sole_user(settings.state_dir))
-    source, writer = await _source(settings, stack)
+    source, written = await _source(settings, stack)
     engine = _engine(settings, publisher, clients)
     readiness = Readiness(engine.state)
     options = _server_options(settings.xds_security)
@@ -170,10 +182,13 @@ async def _start(settings: ServeSettings, stack: AsyncExitStack) -> ControlPlane
         following = tasks.create_task(source.run(), name="informers")
         stack.callback(following.cancel)
     batches = source.batches()
-    if writer is not None:
-        batches = writer.watching(batches)
-        writing = tasks.create_task(_write(engine, writer), name="writer")
-        stack.callback(writing.cancel)
+    if written is not None:
+        batches = written.addresses.watching(written.services.watching(batches))
+        for writing in (
+            _write_services(engine, written.services),
+            _write_addresses(engine, written.addresses, clients),
+        ):
+            stack.callback(tasks.create_task(writing, name="writer").cancel)
     running = tasks.create_task(engine.run(batches), name="engine")
     stack.callback(running.cancel)
     await stack.enter_async_context(server.serving())
@@ -182,13 +197,14 @@ async def _start(settings: ServeSettings, stack: AsyncExitStack) -> ControlPlane
     return ControlPlane(engine, publisher, clients, readiness, _xds_address(settings, server), http, debug)
 
 
-async def _source(settings: ServeSettings, stack: AsyncExitStack) -> tuple[Source, ServiceWriter | None]:
-    """Return the folder or the cluster that is followed, and what writes there; ``stack`` closes the way to it."""
+async def _source(settings: ServeSettings, stack: AsyncExitStack) -> tuple[Source, _Written | None]:
+    """Return the folder or the cluster that is followed, and what is written there; ``stack`` closes the way to it."""
     if isinstance(settings.source, Path):
         return FolderSource(settings.source, state_dir=settings.state_dir), None
     connection = await stack.enter_async_context(connect(settings.source))
     source = KubernetesSource(connection, settings.source.namespaces)
-    return source, ServiceWriter(connection) if _has_services(settings) else None
+    written = _Written(ServiceWriter(connection), AddressWriter(connection))
+    return source, written if _has_services(settings) else None
 
 
 def _has_services(settings: ServeSettings) -> bool:
@@ -196,11 +212,26 @@ def _has_services(settings: ServeSettings) -> bool:
     return settings.translation.listener_mode == "dedicated" and settings.translation.expose == "redirect"
 
 
-async def _write(engine: Engine, writer: ServiceWriter) -> None:
+async def _write_services(engine: Engine, writer: ServiceWriter) -> None:
     """Write what follows from the objects whenever it may have changed."""
     while True:
         state = await engine.until(lambda state: state.synced and writer.is_stale(state.ports))
         await writer.write(state.ports, state.listeners)
+
+
+async def _write_addresses(engine: Engine, writer: AddressWriter, clients: Clients) -> None:
+    """Write what streams prove, soon after they do."""
+
+    def is_proved(listeners: Mapping[str, int]) -> bool:
+        target = engine.state.target
+        keys = [(LISTENER, f"{name}@{port}") for name, port in listeners.items()]
+        keys += [(ROUTE, name) for name in listeners]
+        return any(all(client.holds(key, target) for key in keys) for client in clients.connections())
+
+    state = await engine.until(lambda state: state.synced)
+    while True:
+        done = await writer.write(state.ports, state.listeners, is_proved)
+        await asyncio.sleep(_PROOF_SECONDS if done else _REPEAT_SECONDS)
 
 
 def _collectors(source: Source) -> tuple[WatchCollector, ...]:

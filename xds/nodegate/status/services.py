@@ -15,8 +15,8 @@ from typing import Any
 
 from nodegate.model.objects import SERVICE_NAME_LABEL, EndpointSlice, Ingress, Object, Service
 from nodegate.model.refs import Kind, Ref
+from nodegate.status.requests import MANAGER
 
-MANAGER = "nodegate"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 INGRESS_ANNOTATION = "nodegate.dev/ingress"
 PORTS_ANNOTATION = "nodegate.dev/listener-ports"

@@ -7,19 +7,16 @@ writing the same twice, by whatever replica, changes nothing.
 from __future__ import annotations
 
 import asyncio
-from asyncio import Semaphore, TaskGroup
+from asyncio import TaskGroup
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import Protocol
 
-import msgspec
 import structlog
 
-from nodegate.errors import ClusterError
 from nodegate.model.changes import Batch, Delete, ObjectChange
 from nodegate.model.objects import Ingress, Object, Service
 from nodegate.model.refs import Kind, Ref
+from nodegate.status.requests import MANAGER, Cluster, Requests
 from nodegate.status.services import (
-    MANAGER,
     Wanted,
     fits,
     is_ours,
@@ -31,24 +28,8 @@ from nodegate.status.services import (
 
 log = structlog.get_logger(__name__)
 
-AT_ONCE = 8
-"""Requests under way together: 2,000 Ingresses are written in seconds, and the API server is not flooded."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
-
-_APPLY = "application/apply-patch+yaml"
-_JSON = "application/json"
-_NOT_FOUND, _CONFLICT = 404, 409
-_PATHS = {
-    Kind.SERVICE: "/api/v1/namespaces/{namespace}/services/{name}",
-    Kind.ENDPOINT_SLICE: "/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices/{name}",
-}
-
-
-class Cluster(Protocol):
-    """Where requests go."""
-
-    async def send(self, method: str, path: str, query: Mapping[str, str], body: bytes, content_type: str) -> bytes:
-        """Send a request; raises ClusterError for any answer but success, and when none comes."""
+_WRITTEN = (Kind.SERVICE, Kind.ENDPOINT_SLICE)
 
 
 class ServiceWriter:
@@ -59,7 +40,7 @@ class ServiceWriter:
     """
 
     def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
+        self._requests = Requests(cluster)
         self._ingresses: dict[Ref, Object] = {}
         self._found: dict[Ref, Object] = {}
         self._sent: dict[Ref, tuple[Wanted | None, Object | None]] = {}
@@ -78,9 +59,9 @@ class ServiceWriter:
         for change in changes:
             kind, _, name = change.ref
             if kind is Kind.INGRESS:
-                _note(self._ingresses, change)
-            elif kind in _PATHS and name.startswith(f"{MANAGER}-"):
-                _note(self._found, change)
+                note(self._ingresses, change)
+            elif kind in _WRITTEN and name.startswith(f"{MANAGER}-"):
+                note(self._found, change)
             else:
                 continue
             self._dirty = True
@@ -101,10 +82,9 @@ class ServiceWriter:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _write_once(self, listeners: frozenset[str]) -> bool:
-        limit = Semaphore(AT_ONCE)
         async with TaskGroup() as tasks:
-            running = [tasks.create_task(self._apply_pair(pair, limit)) for pair in self._wanted()]
-            running += [tasks.create_task(self._remove(ref, limit)) for ref in self._leftovers(listeners)]
+            running = [tasks.create_task(self._apply_pair(pair)) for pair in self._wanted()]
+            running += [tasks.create_task(self._remove(ref)) for ref in self._leftovers(listeners)]
         return all(task.result() for task in running)
 
     def _wanted(self) -> list[tuple[Wanted, ...]]:
@@ -140,7 +120,7 @@ class ServiceWriter:
             Ref(kind, ref.namespace, service_name(ref.name))
             for ref in self._ingresses
             if f"{ref.namespace}/{ref.name}" in owners
-            for kind in _PATHS
+            for kind in _WRITTEN
         }
         there = {(ref.namespace, service_name(ref.name)) for ref in self._ingresses}
         gone = [ref for ref in leftovers(self._found, kept) if (ref.namespace, ref.name) in there]
@@ -148,45 +128,26 @@ class ServiceWriter:
 
     # --- Requests --------------------------------------------------------------------------------------------------
 
-    async def _apply_pair(self, pair: tuple[Wanted, ...], limit: Semaphore) -> bool:
-        return all([await self._apply(one, limit) for one in pair])
+    async def _apply_pair(self, pair: tuple[Wanted, ...]) -> bool:
+        return all([await self._apply(one) for one in pair])
 
-    async def _apply(self, one: Wanted, limit: Semaphore) -> bool:
+    async def _apply(self, one: Wanted) -> bool:
         found = self._found.get(one.ref)
-        query = {"fieldManager": MANAGER, "force": "true" if found is not None else "false"}
-        body = msgspec.json.encode(one.body)
-        if not await self._send("PATCH", one.ref, query, body, _APPLY, limit):
+        if not await self._requests.apply(one.ref, one.body, force=found is not None):
             return False
         self._sent[one.ref] = (one, found)
-        log.info("Written.", object=str(one.ref))
         return True
 
-    async def _remove(self, ref: Ref, limit: Semaphore) -> bool:
+    async def _remove(self, ref: Ref) -> bool:
         found = self._found[ref]
-        body = msgspec.json.encode({"preconditions": {"uid": found.metadata.uid}})
-        if not await self._send("DELETE", ref, {}, body, _JSON, limit):
+        if not await self._requests.delete(ref, found.metadata.uid):
             return False
         self._sent[ref] = (None, found)
-        log.info("Deleted.", object=str(ref))
-        return True
-
-    async def _send(
-        self, method: str, ref: Ref, query: Mapping[str, str], body: bytes, content_type: str, limit: Semaphore
-    ) -> bool:
-        path = _PATHS[ref.kind].format(namespace=ref.namespace, name=ref.name)
-        async with limit:
-            try:
-                await self._cluster.send(method, path, query, body, content_type)
-            except ClusterError as error:
-                if error.status in {_NOT_FOUND, _CONFLICT}:  # gone, or somebody's: the watch will say which
-                    log.warning("%s of %s was refused: %s", method, ref, error)
-                    return True
-                log.warning("%s of %s failed and will be repeated: %s", method, ref, error)
-                return False
         return True
 
 
-def _note(known: dict[Ref, Object], change: ObjectChange) -> None:
+def note(known: dict[Ref, Object], change: ObjectChange) -> None:
+    """Apply a change to what is known."""
     if isinstance(change, Delete):
         known.pop(change.ref, None)
     else:
