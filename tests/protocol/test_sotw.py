@@ -219,3 +219,11 @@ def test_what_went_while_a_whole_set_is_refused_does_not_empty_the_client() -> N
         <-CDS [] v9 '' NODE | ->CDS v1 n1[c1,c2] | <-CDS [] v9 n1 error{schema} ; .. | -- CDS c2 ; ->CDS v2 n2[c1]
         <-CDS [] v9 n2 error{schema} ; .. | ++ CDS c2 ; .. | -- CDS c2 ; .. | -- CDS c1 ; .. 5s ; ->CDS v3 n3[]
     """)
+
+
+def test_a_set_that_is_refused_without_its_known_culprit_is_not_sent_again() -> None:
+    """What is left of it is a set like any other (xds-protocol 12, 35)."""
+    Wire("sotw", "CDS a, CDS b, CDS c").play("""
+        <-CDS [] v9 '' NODE | ->CDS v1 n1[a,b,c] | <-CDS [] v9 n1 error{c: no} | ->CDS v2 n2[a,b]
+        <-CDS [] v9 n2 error{schema} ; .. | ++ CDS c@2 ; ->CDS v3 n3[a,b,c@2] | <-CDS [] v3 n3 ; ..
+    """)

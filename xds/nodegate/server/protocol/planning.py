@@ -48,8 +48,8 @@ class Plan:
         return bool(self.updates or self.reply)
 
 
-def look(state: TypeState, target: Target, framing: Framing, *, share: bool) -> None:
-    """Take in what the client reported and what changed in the target, before anything is planned."""
+def look(state: TypeState, target: Target, framing: Framing, *, share: bool) -> bool:
+    """Take in what the client reported and what changed in the target; return whether there is something to plan."""
     state.resume(target)
     state.pending = None
     if state.outstanding is None:
@@ -57,6 +57,13 @@ def look(state: TypeState, target: Target, framing: Framing, *, share: bool) -> 
     behind = state.agenda.everything or state.outstanding is None or len(state.agenda.news) > _MOST_NEWS
     if state.pending is None and behind:
         state.flush(target)
+    if state.outstanding is not None:
+        return False
+    agenda = state.agenda
+    if state.pending is not None or agenda.dirty or agenda.leaving or agenda.reply:
+        return True
+    _share(state, target)
+    return False
 
 
 def plan_updates(state: TypeState, target: Target, gate: Gate, now: float) -> Plan:
@@ -99,12 +106,13 @@ def plan_removals(state: TypeState, target: Target, gate: Gate, now: float) -> M
 
 
 def _is_stuck(state: TypeState, target: Target) -> bool:
-    """Return whether the client has refused the very set that it should have."""
+    """Return whether the client has refused the very set that could be sent to it now."""
     if not state.stuck_at:
         return False
     entries = target.of_type(state.type_url).items()
     wanted = (entry.resolve(state.facts) for name, entry in entries if state.subscription.wants(name))
-    return sum(resource.digest for resource in wanted) in state.stuck_at
+    refuses = state.rejections.refuses
+    return sum(one.digest for one in wanted if not refuses(one.name, one.version)) in state.stuck_at
 
 
 def _would_remove(state: TypeState, target: Target, now: float) -> bool:

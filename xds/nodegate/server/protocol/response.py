@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from google.protobuf import duration_pb2
 
@@ -87,15 +88,20 @@ def encode(
     identifier: str,
 ) -> bytes:
     """Return the bytes of a response. ``body`` is the joined resource entries of the same variant."""
-    control_plane = field_bytes(_CONTROL_PLANE_IDENTIFIER, identifier.encode())
-    number = _SOTW_CONTROL_PLANE if variant is Variant.SOTW else _DELTA_CONTROL_PLANE
     return b"".join(
         (
             body,
             *(field_bytes(_DELTA_REMOVED, name.encode()) for name in removed),
             field_bytes(_VERSION, version.encode()),
-            field_bytes(_TYPE_URL, type_url.encode()),
-            field_bytes(number, control_plane),
+            _envelope(variant, type_url, identifier),
             field_bytes(_NONCE, nonce.encode()),
         )
     )
+
+
+@lru_cache(maxsize=256)
+def _envelope(variant: Variant, type_url: str, identifier: str) -> bytes:
+    """Return the bytes that every response of a type has."""
+    control_plane = field_bytes(_CONTROL_PLANE_IDENTIFIER, identifier.encode())
+    number = _SOTW_CONTROL_PLANE if variant is Variant.SOTW else _DELTA_CONTROL_PLANE
+    return field_bytes(_TYPE_URL, type_url.encode()) + field_bytes(number, control_plane)

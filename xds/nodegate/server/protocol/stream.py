@@ -115,11 +115,11 @@ class Stream:
             return None
         self._patience.begin(now)
         states = list(self._in_order())
-        for state in states:
-            look(state, self._target, self._framing, share=self.options.share)
-        while True:
+        share = self.options.share
+        busy = [state for state in states if look(state, self._target, self._framing, share=share)]
+        while busy:
             unsettled = _unsettled(states)
-            if response := self._next_update(states, self._target) or self._next_removal(states, self._target):
+            if response := self._next_update(busy, self._target) or self._next_removal(busy, self._target):
                 return response
             if _unsettled(states) == unsettled:
                 break
