@@ -215,9 +215,9 @@ def test_a_client_that_comes_back_and_refuses_without_a_reason_keeps_what_it_has
 
 def test_what_went_while_a_whole_set_is_refused_does_not_empty_the_client() -> None:
     """Neither does a set that was refused before go out again when it comes back (xds-protocol 12, 16)."""
-    Wire("sotw", "CDS c1, CDS c2").play("""
-        <-CDS [] v9 '' NODE | ->CDS v1 n1[c1,c2] | <-CDS [] v9 n1 error{schema} ; .. | -- CDS c2 ; ->CDS v2 n2[c1]
-        <-CDS [] v9 n2 error{schema} ; .. | ++ CDS c2 ; .. | -- CDS c2 ; .. | -- CDS c1 ; .. 5s ; ->CDS v3 n3[]
+    Wire("sotw", "CDS a, CDS b, CDS c").play("""
+        <-CDS [] v9 '' NODE | ->CDS v1 n1[a,b,c] | <-CDS [] v9 n1 error{schema} ; .. | -- CDS c ; ->CDS v2 n2[a,b]
+        <-CDS [] v9 n2 error{schema} ; .. | ++ CDS c ; .. | -- CDS c ; .. | -- CDS a, CDS b ; .. 5s ; ->CDS v3 n3[]
     """)
 
 
