@@ -66,6 +66,18 @@ def make_plan(redirects: Iterable[Redirect], node: Node, installed: Mapping[Plac
     return Plan(draft.targets, draft.owners, draft.waiting, draft.conflicts)
 
 
+Targets = Mapping[Place, Target]
+
+
+def differing(wanted: Targets, held: Targets) -> tuple[Targets, Targets]:
+    """Return the parts of both in which they differ: what a change costs must not grow with what stays as it is."""
+    new = {place: target for place, target in wanted.items() if held.get(place) != target}
+    old = {place: held[place] for place in new if place in held}
+    if len(wanted) - len(new) + len(old) != len(held):
+        old |= {place: held[place] for place in held.keys() - wanted.keys()}
+    return new, old
+
+
 class _Draft:
     def __init__(self, node: Node, installed: Mapping[Place, int]) -> None:
         self._node = node

@@ -16,7 +16,7 @@ from nodegate_redirect.host.commands import find
 from nodegate_redirect.host.nft import Table, elements, nft
 from nodegate_redirect.mode import Applied, Count
 from nodegate_redirect.nft_chains import FAMILIES
-from nodegate_redirect.plan import Plan
+from nodegate_redirect.plan import Plan, Targets, differing
 
 _PROGRAM = "redirect"
 _SIZES = {
@@ -40,6 +40,7 @@ class EbpfMode:
         self._folder = folder
         self._libbpf = Libbpf()
         self._table = Table(rules.TABLE, rules.body())
+        self._targets: Targets | None = None
         self._places: frozenset[Place] | None = None
 
     def require(self) -> None:
@@ -55,10 +56,10 @@ class EbpfMode:
     def apply(self, plan: Plan, *, trust: bool = False) -> Applied:
         """Make the kernel hold the plan; see :class:`nodegate_redirect.mode.Mode`."""
         said: list[str] = []
-        if not trust or self._places is None:
+        if not trust or self._targets is None:
             said += routing.ensure()
             said += self._load()
-        said += self._change(plan)
+        said += self._change(plan, trust=trust)
         said += self._change_table(frozenset(plan.targets), trust=trust)
         return Applied(tuple(said))
 
@@ -78,7 +79,7 @@ class EbpfMode:
             for path in (*self._folder.glob("program-*"), *(self._folder / name for name in (*_SIZES, "events"))):
                 unpin(path)
             pins.remove(self._folder)
-        self._places = None
+        self._targets = self._places = None
         return Applied((*said, *self._table.remove(), *routing.remove()))
 
     def _load(self) -> list[str]:
@@ -101,27 +102,38 @@ class EbpfMode:
             said.append(f"The program {other.name} is forgotten.")
         return said
 
-    def _change(self, plan: Plan) -> list[str]:
-        wanted = {maps.place_key(place): maps.target_value(target) for place, target in plan.targets.items()}
-        clients = frozenset(maps.client_keys(plan.targets))
+    def _change(self, plan: Plan, *, trust: bool) -> list[str]:
+        known = self._targets if trust else None
         with ExitStack() as stack:
             descriptors = {name: stack.enter_context(self._map(name)) for name in _SIZES}
-            held = {name: self._libbpf.items(descriptors[name], *_SIZES[name]) for name in ("places", "clients")}
-            changed = [key for key, value in wanted.items() if held["places"].get(key) != value]
-            gone = held["places"].keys() - wanted.keys()
-            for key in clients - held["clients"].keys():
-                self._libbpf.update(descriptors["clients"], key, maps.CLIENT)
-            for key in changed:
-                self._libbpf.update(descriptors["counts"], key, bytes(maps.COUNT_SIZE), only_new=True)
-                self._libbpf.update(descriptors["places"], key, wanted[key])
-            for key in gone:
-                self._libbpf.delete(descriptors["places"], key)
-                self._libbpf.delete(descriptors["counts"], key)
-            stale = held["clients"].keys() - clients
-            for key in stale:
-                self._libbpf.delete(descriptors["clients"], key)
-        number = len(changed) + len(gone) + len(stale) + len(clients - held["clients"].keys())
+            if known is None:
+                held = {name: self._libbpf.items(descriptors[name], *_SIZES[name]) for name in ("places", "clients")}
+                places, clients, wanted = held["places"], frozenset(held["clients"]), plan.targets
+            else:
+                wanted, old = differing(plan.targets, known)
+                places, clients = _places(old), frozenset(maps.client_keys(old))
+            number = self._write(descriptors, wanted, places, clients)
+        self._targets = plan.targets
         return [f"Maps: {number} changes."] if number else []
+
+    def _write(
+        self, descriptors: Mapping[str, int], targets: Targets, held: Mapping[bytes, bytes], clients: frozenset[bytes]
+    ) -> int:
+        """Lead the maps from what they hold to what they should; return the number of changes."""
+        update, delete = self._libbpf.update, self._libbpf.delete
+        wanted, wanted_clients = _places(targets), frozenset(maps.client_keys(targets))
+        changed = [key for key, value in wanted.items() if held.get(key) != value]
+        for key in wanted_clients - clients:
+            update(descriptors["clients"], key, maps.CLIENT)
+        for key in changed:
+            update(descriptors["counts"], key, bytes(maps.COUNT_SIZE), only_new=True)
+            update(descriptors["places"], key, wanted[key])
+        for key in held.keys() - wanted.keys():
+            delete(descriptors["places"], key)
+            delete(descriptors["counts"], key)
+        for key in clients - wanted_clients:
+            delete(descriptors["clients"], key)
+        return len(changed) + len(held.keys() - wanted.keys()) + len(wanted_clients ^ clients)
 
     def _change_table(self, places: frozenset[Place], *, trust: bool) -> list[str]:
         """Make the table's sets hold the places, those where clients on this node connect to."""
@@ -150,6 +162,10 @@ class EbpfMode:
                 yield descriptor
         except KernelError as error:
             raise KernelError(f"{error} Was the bpffs unmounted? The next comparison makes it anew.") from error
+
+
+def _places(targets: Targets) -> dict[bytes, bytes]:
+    return {maps.place_key(place): maps.target_value(target) for place, target in targets.items()}
 
 
 def _table_places() -> frozenset[Place]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from nodegate_redirect.contract import Place
 from nodegate_redirect.host import bridges, routing
@@ -12,10 +13,18 @@ from nodegate_redirect.iptables.chains import TABLES, Shape, chains
 from nodegate_redirect.iptables.programs import BACKENDS, Programs, change_sets, destroy_set, detect_backend, saved_sets
 from nodegate_redirect.marks import port_of
 from nodegate_redirect.mode import Applied, Count
-from nodegate_redirect.plan import REFUSED, Plan
+from nodegate_redirect.plan import REFUSED, Plan, Targets, differing
 from nodegate_redirect.self_nat import self_nat
 
 FAMILIES = (4, 6)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the last application left behind, of one family."""
+
+    shape: Shape
+    targets: Targets
 
 
 class IptablesMode:
@@ -29,8 +38,7 @@ class IptablesMode:
 
     def __init__(self, backend: str | None = None) -> None:
         self._programs = Programs(backend or detect_backend())
-        self._shapes: dict[int, Shape] = {}
-        self._elements: dict[int, sets.Elements] = {}
+        self._known: dict[int, _Known] = {}
         self._self_nat = self_nat()
 
     def require(self) -> None:
@@ -50,7 +58,7 @@ class IptablesMode:
 
     def apply(self, plan: Plan, *, trust: bool = False) -> Applied:
         """Make the kernel hold the plan; see :class:`nodegate_redirect.mode.Mode`."""
-        said = [] if trust and self._shapes else [*routing.ensure(), *self._self_nat.ensure()]
+        said = [] if trust and self._known else [*routing.ensure(), *self._self_nat.ensure()]
         for family in FAMILIES:
             said += self._apply(plan, family, trust=trust)
         return Applied(tuple(said))
@@ -76,44 +84,52 @@ class IptablesMode:
                 destroy_set(name)
             said += [f"ipset {name}: removed." for name in there]
         said += [*self._self_nat.remove(), *routing.remove()]
-        self._shapes.clear()
-        self._elements.clear()
+        self._known.clear()
         return Applied(tuple(said))
 
     def _apply(self, plan: Plan, family: int, *, trust: bool) -> list[str]:
-        known = trust and family in self._shapes
-        held = self._elements[family] if known else self._held_elements(family)
-        wanted = sets.elements(plan.targets, family)
-        ports, before = _ports(wanted), _ports(held)
-        bridged = self._shapes[family].bridged if known else bridges.are_filtered(family)
+        wanted = {place: target for place, target in plan.targets.items() if place.family == family}
+        known = self._known.get(family) if trust else None
+        new, held = self._compared(wanted, known, family)
+        ports = frozenset(target.port for target in wanted.values()) - {REFUSED}
+        before = known.shape.ports if known else frozenset(map(port_of, held.marks.values())) - {REFUSED}
+        bridged = known.shape.bridged if known else bridges.are_filtered(family)
         said: list[str] = []
-        if not known or not ports <= self._shapes[family].ports:
+        shape = known.shape if known else None
+        if shape is None or not ports <= before:
             change_sets(sets.create(family))
-            said += self._shape(Shape(family, ports | before, bridged))
-        lines = sets.difference(family, wanted, held)
+            shape, said = self._reshape(shape, Shape(family, ports | before, bridged))
+        lines = sets.difference(family, new, held)
         change_sets(lines)
-        self._elements[family] = wanted
-        if self._shapes[family].ports != ports:
-            said += self._shape(Shape(family, ports, bridged))
+        if shape.ports != ports:
+            shape, more = self._reshape(shape, Shape(family, ports, bridged))
+            said += more
+        self._known[family] = _Known(shape, wanted)
         return said + ([f"IPv{family}: {len(lines)} changes of sets."] if lines else [])
 
-    def _shape(self, shape: Shape) -> list[str]:
-        """Make chains and jumps of one family what they should be."""
-        text = self._programs.save(shape.family)
-        tables = self._programs.tables(shape.family)
-        text, said = saved.install(chains(shape), saved.parse(text), set(TABLES) - tables)
+    def _compared(self, wanted: Targets, known: _Known | None, family: int) -> tuple[sets.Elements, sets.Elements]:
+        """Return the elements that may have to change: as wanted, and as they are."""
+        if known is None:
+            return sets.elements(wanted, family), self._held_elements(family)
+        new, old = differing(wanted, known.targets)
+        return sets.elements(new, family), sets.elements(old, family)
+
+    def _reshape(self, known: Shape | None, wanted: Shape) -> tuple[Shape, list[str]]:
+        """Make chains and jumps of one family what they should be; ``known`` is what they are, if that is known."""
+        family = wanted.family
+        if known is not None:
+            held, new_tables = saved.as_installed(chains(known)), set[str]()
+        else:
+            held = saved.parse(self._programs.save(family))
+            new_tables = set(TABLES) - self._programs.tables(family)
+        text, said = saved.install(chains(wanted), held, new_tables)
         if text:
-            self._programs.restore(shape.family, text)
-        self._shapes[shape.family] = shape
-        return [f"IPv{shape.family} {one}" for one in said]
+            self._programs.restore(family, text)
+        return wanted, [f"IPv{family} {one}" for one in said]
 
     def _held_elements(self, family: int) -> sets.Elements:
         held = sets.parse(saved_sets(sets.set_names(family)), family)
         return held[0] if held else sets.Elements({}, frozenset(), frozenset())
-
-
-def _ports(elements: sets.Elements) -> frozenset[int]:
-    return frozenset(port_of(mark) for mark in elements.marks.values()) - {REFUSED}
 
 
 def _remove_chains(programs: Programs, family: int) -> list[str]:

@@ -52,6 +52,11 @@ def parse(saved: str) -> Held:
     return Held(ours, firsts, jumps, frozenset(seen - foreign))
 
 
+def as_installed(chains: Mapping[Chain, tuple[str, ...]]) -> Held:
+    """Return what the kernel holds right after these chains were installed."""
+    return Held(chains, {base: f"-j {name}" for base, name in JUMPS.items()}, dict.fromkeys(JUMPS, 1))
+
+
 def install(wanted: Mapping[Chain, tuple[str, ...]], held: Held, new_tables: Iterable[str]) -> tuple[str, list[str]]:
     """Return the restore input that makes chains and jumps what they should be, and a sentence for each change.
 

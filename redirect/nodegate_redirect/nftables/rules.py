@@ -14,7 +14,7 @@ from nodegate_redirect import nft_chains
 from nodegate_redirect.contract import Place
 from nodegate_redirect.marks import REFUSE, TO_LISTENER, mark_of
 from nodegate_redirect.nft_chains import ADDRESS, FAMILIES, IP, chain, place, to_place
-from nodegate_redirect.plan import REFUSED, Target
+from nodegate_redirect.plan import REFUSED, Target, differing
 
 TABLE = "nodegate"
 PORT_CHAINS = r"(?:to|bridged)-\d+"
@@ -85,12 +85,11 @@ def changes(
     """Return the commands that lead from what is held to what is wanted; one transaction. ``ports`` have chains."""
     needed = frozenset(target.port for target in wanted.values()) - {REFUSED}
     lines = [line for port in sorted(needed - ports) for line in _add_port(port, bridged=bridged)]
-    for old, target in held.items():
-        if wanted.get(old) != target:
-            lines += _elements("delete", old, target)
-    for new, target in wanted.items():
-        if held.get(new) != target:
-            lines += _elements("add", new, target)
+    new, old = differing(wanted, held)
+    for frontend, target in old.items():
+        lines += _elements("delete", frontend, target)
+    for frontend, target in new.items():
+        lines += _elements("add", frontend, target)
     lines += [line for port in sorted(ports - needed) for line in _remove_port(port, bridged=bridged)]
     return "".join(f"{line}\n" for line in lines)
 
