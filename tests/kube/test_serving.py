@@ -21,7 +21,7 @@ from tests.e2e.rig.fetching import fetch
 from tests.e2e.rig.waiting import eventually
 from tests.kube.cluster import Cluster
 from tests.kube.control_plane import ControlPlane
-from tests.kube.manifests import ingress, ingress_class, node, pod, running, service
+from tests.kube.manifests import ingress, node, pod, running, service
 
 MANIFESTS = Path(__file__).resolve().parent.parent.parent / "kind" / "manifests"
 ACCOUNT = ("nodegate-system", "nodegate")
@@ -58,7 +58,7 @@ def _own_address() -> str:
 @pytest.fixture(scope="module")
 def account(cluster: Cluster) -> Path:
     """Return a configuration with the token of the ServiceAccount that our manifests make, and its rules alone."""
-    cluster.kubectl("apply", "-f", str(MANIFESTS / "rbac.yaml"))
+    cluster.kubectl("apply", "-f", str(MANIFESTS))
     namespace, name = ACCOUNT
     token = cluster.kubectl("create", "token", name, "-n", namespace).strip()
     return cluster.write_kubeconfig("nodegate-account", {"token": token})
@@ -67,7 +67,6 @@ def account(cluster: Cluster) -> Path:
 @pytest.fixture
 def plane(cluster: Cluster, account: Path, tmp_path: Path) -> Iterator[ControlPlane]:
     """Return a control plane that runs as our manifests would have it."""
-    cluster.apply(ingress_class("nodegate"))
     plane = ControlPlane(account, tmp_path / "nodegate.log")
     plane.start()
     try:
@@ -199,6 +198,27 @@ def test_an_ingress_has_an_address_only_after_a_proxy_has_acknowledged_it(
     soon(lambda: cluster.kubectl(*get) == "203.0.113.7", what="the address of the Service")
     cluster.apply(ingress(namespace, "shop", {"/": "web"}, class_name="another"))
     soon(lambda: not cluster.kubectl(*get), what="the end of the address")
+
+
+def test_a_listener_keeps_the_port_that_is_written_on_its_service(
+    cluster: Cluster, namespace: str, plane: ControlPlane
+) -> None:
+    """A control plane keeps nothing for itself: one that starts takes over the claims that the cluster holds."""
+    cluster.apply(ingress(namespace, "shop", {"/": "web"}, class_name="nodegate"))
+    annotation = "nodegate.dev/listener-ports"
+    get = (
+        "get",
+        "service",
+        "-n",
+        namespace,
+        r"-o=jsonpath={.items[*].metadata.annotations.nodegate\.dev/listener-ports}",
+    )
+    soon(lambda: cluster.kubectl(*get), what="the claim")
+    plane.kill()
+    cluster.kubectl("annotate", "service", "nodegate-shop", "-n", namespace, "--overwrite", f"{annotation}=http=19999")
+    plane.start()
+    soon(lambda: f"{namespace}/shop/http@19999" in str(plane.debug("target")), what="the listener on that port")
+    assert cluster.kubectl(*get) == "http=19999"
 
 
 def test_everything_is_served_while_the_api_server_is_gone(

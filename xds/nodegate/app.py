@@ -36,6 +36,7 @@ from nodegate.source.files import FolderSource, read_folder
 from nodegate.source.kubernetes import KubernetesSource, connect
 from nodegate.source.kubernetes.metrics import WatchCollector
 from nodegate.status.addresses import AddressWriter
+from nodegate.status.services import claims_in
 from nodegate.status.writer import ServiceWriter
 from nodegate.translate.index import Index
 from nodegate.translate.settings import EscapedSlashes, Expose, Families, KeyPair, ListenerMode, Settings
@@ -183,7 +184,7 @@ async def _start(settings: ServeSettings, stack: AsyncExitStack) -> ControlPlane
         stack.callback(following.cancel)
     batches = source.batches()
     if written is not None:
-        batches = written.addresses.watching(written.services.watching(batches))
+        batches = written.addresses.watching(written.services.watching(_adopting(batches, engine)))
         for writing in (
             _write_services(engine, written.services),
             _write_addresses(engine, written.addresses, clients),
@@ -210,6 +211,14 @@ async def _source(settings: ServeSettings, stack: AsyncExitStack) -> tuple[Sourc
 def _has_services(settings: ServeSettings) -> bool:
     """Whether Ingresses have Services of their own: not where they share listeners, or listeners are on the node."""
     return settings.translation.listener_mode == "dedicated" and settings.translation.expose == "redirect"
+
+
+async def _adopting(batches: AsyncIterator[Batch], engine: Engine) -> AsyncIterator[Batch]:
+    """Take over the claims that the cluster holds, before the first listing is served: the ports stay as they are."""
+    async for batch in batches:
+        if not engine.state.synced:
+            engine.adopt(claims_in(batch.changes))
+        yield batch
 
 
 async def _write_services(engine: Engine, writer: ServiceWriter) -> None:

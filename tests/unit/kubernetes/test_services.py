@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -11,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodegate.model.changes import Delete, Upsert
+from nodegate.model.changes import Claimed, Delete, Upsert
 from nodegate.model.objects import EndpointSlice, Ingress, Metadata, Object, Service
 from nodegate.model.refs import Kind, Ref
-from nodegate.status.services import Wanted, claimed_ports, service_name, wanted
+from nodegate.ports import Claims
+from nodegate.status.services import Wanted, claimed_ports, claims_in, service_name, wanted
 from nodegate.status.writer import ServiceWriter
 from tests.unit.kubernetes.cluster import Requests
 
@@ -80,6 +82,28 @@ def test_what_somebody_else_wrote_there_is_no_claim(text: str) -> None:
     """And no error."""
     annotations = {"nodegate.dev/listener-ports": text}
     assert claimed_ports(Service(Metadata(name="s", annotations=annotations))) == {}
+
+
+def test_claims_are_found_on_services_of_ours_alone_the_oldest_first() -> None:
+    """Who claimed a port first keeps it; a Service that somebody else labelled claims nothing for another Ingress."""
+    young = made(wanted(WEB, {"http": 18_243})[0])
+    assert isinstance(young, Service)
+    shop = Ingress(Metadata(name="shop", namespace="a", uid="u-2"))
+    old = made(wanted(shop, {"http": 18_243, "https": 12_001})[0])
+    stamped = msgspec.structs.replace(young.metadata, creation_timestamp=datetime(2026, 1, 1, tzinfo=UTC))
+    young = msgspec.structs.replace(young, metadata=stamped)
+    foreign = Service(Metadata(name="nodegate-x", annotations={"nodegate.dev/listener-ports": "http=10000"}))
+    found = list(claims_in([Upsert(one) for one in (young, foreign, old)]))
+    assert found == [("a/shop/http", 18_243), ("a/shop/https", 12_001), ("shop/web/http", 18_243)]
+
+
+def test_a_claim_is_taken_over_unless_somebody_has_the_port() -> None:
+    """And never outside the range."""
+    claims = Claims()
+    assert claims.adopt("a/shop/http", 18_243)
+    assert not claims.adopt("shop/web/http", 18_243)
+    assert not claims.adopt("shop/web/http", 80)
+    assert claims.settle(["a/shop/http", "shop/web/http"], 0.0).claims[0] == Claimed("a/shop/http", 18_243)
 
 
 # --- Writing -------------------------------------------------------------------------------------------------------

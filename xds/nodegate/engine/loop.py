@@ -103,6 +103,11 @@ class Engine:
                 await self._handle(await self._next())
                 self._show()
 
+    def adopt(self, claims: Iterable[tuple[str, int]]) -> None:
+        """Take over claims (listener, port) that the cluster holds; to be called before the first listing is served."""
+        for listener, port in claims:
+            self._claims.adopt(listener, port)
+
     async def until(self, condition: Callable[[State], bool]) -> State:
         """Wait until the state after some event fulfils a condition."""
         while not condition(self.state):

@@ -115,6 +115,14 @@ class Claims:
         problems = {owner: self._problems_of(owner) for owner in sorted(moved)}
         return Outcome(tuple(claimed for claimed in claims if claimed is not None), problems)
 
+    def adopt(self, listener: str, port: int) -> bool:
+        """Take over a claim that is written down elsewhere, unless the listener or the port has another by now."""
+        if listener in self._port_of or port in self._taken or port not in self.range:
+            return False
+        self._resting.pop(port, None)
+        self._take(listener, port)
+        return True
+
     def settle(self, wanted: Iterable[str], now: float) -> Outcome:
         """After the first listing: give up every kept claim that no listener wants, and claim the rest."""
         names = dict.fromkeys(wanted, 0)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nodegate.model.changes import ObjectChange, Upsert
 from nodegate.model.objects import SERVICE_NAME_LABEL, EndpointSlice, Ingress, Object, Service
 from nodegate.model.refs import Kind, Ref
 from nodegate.status.requests import MANAGER
@@ -128,6 +129,22 @@ def claimed_ports(service: Service) -> dict[str, int]:
         if scheme in SERVICE_PORTS and port.isascii() and port.isdigit():
             found[scheme] = int(port)
     return found
+
+
+def claims_in(changes: Iterable[ObjectChange]) -> Iterator[tuple[str, int]]:
+    """Yield the claims (listener, port) that Services of ours carry, in the order of the Services' age."""
+    found = [change.object for change in changes if isinstance(change, Upsert)]
+    services = [one for one in found if isinstance(one, Service) and is_ours(one)]
+    for service in sorted(services, key=_age):
+        ingress = service.metadata.annotations.get(INGRESS_ANNOTATION, "")
+        if service_name(ingress) == service.metadata.name:
+            for scheme, port in sorted(claimed_ports(service).items()):
+                yield f"{service.metadata.namespace}/{ingress}/{scheme}", port
+
+
+def _age(service: Service) -> tuple[str, str, str]:
+    created = service.metadata.creation_timestamp
+    return (created.isoformat() if created else "", service.metadata.namespace, service.metadata.name)
 
 
 def ports_by_ingress(ports: Mapping[str, int]) -> dict[tuple[str, str], dict[str, int]]:
