@@ -149,6 +149,25 @@ async def test_a_listing_that_breaks_off_is_begun_anew() -> None:
         assert heard.words == ["+apples", "+bread", "+cheese"]
 
 
+async def test_a_listing_that_ends_too_soon_is_begun_anew_after_a_moment() -> None:
+    """Without any error: the server may be about to stop."""
+    async with following(answer(LISTING[:900]), answer(LISTING, OPEN)) as heard:
+        await asyncio.sleep(10)
+        assert heard.script.times == [0, 0.5]
+        assert heard.words == ["+apples", "+bread", "+cheese"]
+
+
+async def test_only_the_marked_bookmark_ends_a_listing() -> None:
+    """Another one may come before it, and is no end."""
+    first, *rest = LISTING.splitlines(keepends=True)
+    bookmark = LATER.splitlines(keepends=True)[-1]
+    async with following(answer(first, bookmark, Pause(5), *rest, OPEN)) as heard:
+        await asyncio.sleep(4)
+        assert heard.words == []
+        await asyncio.sleep(2)
+        assert heard.words == ["+apples", "+bread", "+cheese"]
+
+
 # --- Going on ------------------------------------------------------------------------------------------------------
 
 
@@ -159,6 +178,14 @@ async def test_a_broken_watch_goes_on_where_it_was() -> None:
         assert len(heard.words) == 6
         assert heard.script.asked[1].query["resourceVersion"] == version_of(LATER.splitlines()[-1])
         assert "sendInitialEvents" not in heard.script.asked[1].query
+
+
+async def test_every_event_moves_the_version_to_go_on_from() -> None:
+    """Also where no bookmark follows."""
+    *events, _ = LATER.splitlines(keepends=True)
+    async with following(answer(LISTING, *events, Break()), answer(OPEN)) as heard:
+        await asyncio.sleep(10)
+        assert heard.script.asked[1].query["resourceVersion"] == version_of(events[-1])
 
 
 async def test_a_bookmark_moves_the_version_to_go_on_from() -> None:
