@@ -121,14 +121,17 @@ class World:
         return self.network.inside("node", self.mode.cleanup)
 
     def kernel(self) -> str:
-        """Return everything the kernel holds that redirects could have to do with, without counters and times."""
+        """Return everything the kernel holds that redirects could have to do with, without counters and times.
+
+        And without the routes that the kernel makes for addresses: some come a while after their interface.
+        """
         said = self.network.run(
             "node",
             "iptables-nft-save; ip6tables-nft-save; iptables-legacy-save; ip6tables-legacy-save; nft list ruleset; "
             "ipset save; for f in -4 -6; do ip $f rule; ip $f route show table all; done; "
             "for d in lo eth0 cbr0 vpod1 vpod2; do tc qdisc show dev $d; tc filter show dev $d ingress; done",
         )
-        volatile = r"\[\d+:\d+\]|packets \d+ bytes \d+|expires \d+sec|^#.*$|initval \S+"
+        volatile = r"\[\d+:\d+\]|packets \d+ bytes \d+|expires \d+sec|^#.*$|^.* proto kernel .*$|initval \S+"
         return re.sub(volatile, "", said, flags=re.MULTILINE)
 
 
