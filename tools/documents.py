@@ -28,7 +28,7 @@ _NOT_IMPORTED = ("nodegate.__main__",)
 
 def main() -> int:
     """Write every document, or check it."""
-    made = {"problems.md": problems(), "annotations.md": annotations(), "ingress.md": statements()}
+    made = {"problems.md": problems(), "annotations.md": annotation_page(), "ingress.md": statements()}
     if "--check" not in sys.argv[1:]:
         for name, text in made.items():
             (ROOT / "docs" / name).write_text(text)
@@ -90,7 +90,7 @@ def _modules() -> Iterator[object]:
 # --- Annotations ---------------------------------------------------------------------------------------------------
 
 
-def annotations() -> str:
+def annotation_page() -> str:
     """Return the page of every annotation."""
     lines = [MADE, "", "# Annotations", "", _ABOUT_ANNOTATIONS]
     lines += ["", "## Of an Ingress", "", "They hold for all its routes.", "", *_table(INGRESS_ANNOTATIONS)]

@@ -14,7 +14,8 @@ from tests.unit.translate.objects import backend, ingress, rule, service
 
 def serve(gateway: Gateway, echo: MakeEcho, *rules: IngressRule, **annotations: str) -> None:
     """Serve one Ingress ``web`` with these annotations, in front of one backend ``app``."""
-    gateway.serve(ingress("web", *rules, **annotations), service("app"), echo("app").slice("app"))
+    made = ingress("web", *rules, **annotations)  # type: ignore[arg-type]  # no annotation is called like a parameter
+    gateway.serve(made, service("app"), echo("app").slice("app"))
 
 
 REGEX = IngressRule("", HTTPIngressRuleValue((HTTPIngressPath("ImplementationSpecific", backend("app:80"), "/r.*"),)))

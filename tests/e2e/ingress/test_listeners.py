@@ -7,6 +7,7 @@ import socket
 
 import pytest
 
+from nodegate.model.objects import Object
 from nodegate.translate.settings import Expose, Families, KeyPair, ListenerMode, Settings
 from tests.certificates import pair
 from tests.e2e.ingress.conftest import MakeEcho
@@ -23,7 +24,7 @@ WEB = ingress("web", rule({"/": "app:80"}))
 def test_hosts_of_many_ingresses_are_merged(gateway: Gateway, echo: MakeEcho) -> None:
     """Rules of several Ingresses for one host are one virtual host; the older wins a conflict (ingress.md 15, 16)."""
     names = ("old", "young", "rest")
-    objects = [
+    objects: list[Object] = [
         ingress("young", rule({"/": "young:80", "/young": "young:80"}, "a.example"), age=2),
         ingress("old", rule({"/": "old:80"}, "A.example"), age=1),
         ingress("rest", rule({"/": "rest:80"}), age=3),

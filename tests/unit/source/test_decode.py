@@ -82,7 +82,8 @@ ports: null
     found = only(text)
     assert isinstance(found, EndpointSlice)
     assert found.metadata.creation_timestamp == datetime(2026, 1, 31, 12, tzinfo=UTC)
-    assert found.endpoints == found.ports == ()
+    assert found.endpoints == ()
+    assert found.ports == ()
 
 
 def test_objects_of_other_kinds_are_passed_over() -> None:
