@@ -114,7 +114,7 @@ class Demo:
 
     def finish(self) -> int:
         """Wait for its end and return the exit status."""
-        status = self.process.wait(15)
+        status = self.process.wait(40)  # far more than it takes, for machines that are busy
         self._reader.join(5)
         return status
 
@@ -219,7 +219,7 @@ def test_ctrl_c_while_the_demo_starts_ends_it_cleanly(run: Start, example: Path)
     started = demo.descendants()
     demo.end()
     assert "Traceback" not in demo.said
-    assert gone(started)
+    eventually(lambda: gone(started), within=5, what="the end of what it had started")
 
 
 def test_the_demo_runs_without_root(run: Start, example: Path, tmp_path: Path) -> None:

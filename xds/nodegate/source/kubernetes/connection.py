@@ -7,15 +7,17 @@ directly, because watches are to be read as bytes.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import aiohttp
 import structlog
@@ -28,6 +30,7 @@ log = structlog.get_logger(__name__)
 
 CONNECT_SECONDS = 10.0
 _DEAD_AFTER_MILLISECONDS = 30_000
+_GOODBYE_SECONDS = 1.0
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _KUBECONFIG = Path("~/.kube/config")
 
@@ -72,7 +75,8 @@ class Connection:
     def __init__(self, access: KubernetesAccess, credentials: _Credentials) -> None:
         self._access = access
         self._credentials = credentials
-        self._session = _session(credentials)
+        self._sockets: WeakSet[socket.socket] = WeakSet()
+        self._session = self._new_session(credentials)
         self._retired: list[aiohttp.ClientSession] = []
         self._renewing = asyncio.Lock()
         self._generation = 0
@@ -116,13 +120,25 @@ class Connection:
         for session in (*self._retired, self._session):
             await session.close()
         self._retired.clear()
+        await _until_closed(self._sockets)
 
     async def _replace_session(self, credentials: _Credentials) -> None:
         """Make new connections with new certificates; watches that are open end by themselves."""
         for session in self._retired:
             await session.close()
         self._retired = [self._session]
-        self._session = _session(credentials)
+        self._session = self._new_session(credentials)
+
+    def _new_session(self, credentials: _Credentials) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(ssl=credentials.tls or True, limit=0, socket_factory=self._lively_socket)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, connect=CONNECT_SECONDS)
+        agent = {"User-Agent": "nodegate", "Accept": "application/json"}
+        return aiohttp.ClientSession(connector=connector, timeout=timeout, headers=agent, max_line_size=65_536)
+
+    def _lively_socket(self, address: tuple[Any, ...]) -> socket.socket:
+        made = _lively_socket(address)
+        self._sockets.add(made)
+        return made
 
     @asynccontextmanager
     async def _request(self, method: str, path: str, query: Mapping[str, str], **more: Any) -> AsyncIterator[Answer]:
@@ -161,11 +177,16 @@ async def connect(access: KubernetesAccess) -> AsyncIterator[Connection]:
         await connection.close()
 
 
-def _session(credentials: _Credentials) -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(ssl=credentials.tls or True, limit=0, socket_factory=_lively_socket)
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, connect=CONNECT_SECONDS)
-    agent = {"User-Agent": "nodegate", "Accept": "application/json"}
-    return aiohttp.ClientSession(connector=connector, timeout=timeout, headers=agent, max_line_size=65_536)
+async def _until_closed(sockets: Iterable[socket.socket]) -> None:
+    """Let connections whose watch was cut off end, which aiohttp does not wait for: their TLS says goodbye first."""
+    left = [one for one in sockets if one.fileno() != -1]
+    for one in left:
+        with contextlib.suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_GOODBYE_SECONDS):
+            while any(one.fileno() != -1 for one in left):  # noqa: ASYNC110  # nothing announces it
+                await asyncio.sleep(0.01)
 
 
 def _lively_socket(address: tuple[Any, ...]) -> socket.socket:
