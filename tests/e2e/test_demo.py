@@ -46,9 +46,14 @@ class Demo:
         environment = {**os.environ, "HOME": str(home), "TMPDIR": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
         command = [*through, *python("nodegate", "demo", "--envoy", str(envoy), *arguments)]
         self.home = home
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-        )
+        # A shell that runs the tests in the background has SIGINT ignored, and children inherit that; a person has not.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            self.process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+            )
+        finally:
+            signal.signal(signal.SIGINT, before)
         self._said: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
