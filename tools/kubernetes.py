@@ -26,6 +26,7 @@ PROGRAMS = {
     "etcd": "go.etcd.io/etcd/server/v3",
     "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
     "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
+    "kube-proxy": "k8s.io/kubernetes/cmd/kube-proxy",
     "kubectl": "k8s.io/kubernetes/cmd/kubectl",
 }
 _FREE_BYTES = 6_000_000_000
@@ -60,7 +61,7 @@ def present() -> Path:
 
 
 def assets() -> Path:
-    """Return the folder with etcd, kube-apiserver, kube-controller-manager and kubectl."""
+    """Return the folder with etcd, kube-apiserver, kube-controller-manager, kube-proxy and kubectl."""
     given = os.environ.get("KUBEBUILDER_ASSETS")
     if given:
         return _given(Path(given))
