@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from nodegate.demo.envoy_binary import ENVIRONMENT, cached_envoy
-from nodegate.status.services import service_name
+from nodegate.model.generated_service import service_name
 from tests.e2e.rig.addresses import free_port
 from tests.e2e.rig.backend import Backends
 from tests.e2e.rig.envoy import Envoy

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nodegate.model.changes import Claimed, Delete, Upsert
+from nodegate.model.generated_service import claimed_ports, service_name
 from nodegate.model.objects import EndpointSlice, Ingress, Metadata, Object, Service
 from nodegate.model.refs import Kind, Ref
 from nodegate.ports import Claims
-from nodegate.status.services import Wanted, claimed_ports, claims_in, service_name, wanted
+from nodegate.status.services import Wanted, claims_in, wanted
 from nodegate.status.writer import ServiceWriter
 from tests.unit.kubernetes.cluster import Requests
 

@@ -11,10 +11,11 @@ from asyncio import TaskGroup
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
 from nodegate.model.changes import Batch, ObjectChange
+from nodegate.model.generated_service import INGRESS_ANNOTATION, MANAGER, is_ours, service_name
 from nodegate.model.objects import Ingress, LoadBalancerIngress, Node, Object, Service
 from nodegate.model.refs import Kind, Ref
-from nodegate.status.requests import MANAGER, Cluster, Requests
-from nodegate.status.services import INGRESS_ANNOTATION, is_ours, ports_by_ingress, service_name
+from nodegate.status.requests import Cluster, Requests
+from nodegate.status.services import ports_by_ingress
 from nodegate.status.writer import note
 
 MOST_NODES = 16

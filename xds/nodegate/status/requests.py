@@ -10,12 +10,11 @@ import msgspec
 import structlog
 
 from nodegate.errors import ClusterError
+from nodegate.model.generated_service import MANAGER
 from nodegate.model.refs import Kind, Ref
 
 log = structlog.get_logger(__name__)
 
-MANAGER = "nodegate"
-"""The field manager of everything nodegate writes, in every replica, so that repeats are no-ops (DESIGN 3.6)."""
 AT_ONCE = 8
 """Requests under way together: 2,000 Ingresses are written in seconds, and the API server is not flooded."""
 

@@ -7,36 +7,25 @@ Envoy sees it, the Service has one endpoint that does not exist (redirect 11).
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from nodegate.model.changes import ObjectChange, Upsert
+from nodegate.model.generated_service import (
+    INGRESS_ANNOTATION,
+    MANAGED_BY_LABEL,
+    MANAGER,
+    PORTS_ANNOTATION,
+    SERVICE_PORTS,
+    claimed_ports,
+    is_ours,
+    service_name,
+)
 from nodegate.model.objects import SERVICE_NAME_LABEL, EndpointSlice, Ingress, Object, Service
 from nodegate.model.refs import Kind, Ref
-from nodegate.status.requests import MANAGER
 
-MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
-INGRESS_ANNOTATION = "nodegate.dev/ingress"
-PORTS_ANNOTATION = "nodegate.dev/listener-ports"
 DUMMY_ADDRESS, DUMMY_PORT = "192.192.192.192", 9999
-SERVICE_PORTS = {"http": 80, "https": 443}
-
-_LONGEST_NAME = 63  # of a Service: it is a DNS label
-_DIGEST_LENGTH = 8
-_NOT_IN_A_LABEL = re.compile("[^a-z0-9-]")
-
-
-def service_name(ingress: str) -> str:
-    """Return the name of an Ingress' Service: ``nodegate-<ingress>``, cut and hashed where that is no DNS label."""
-    plain = f"{MANAGER}-{ingress}"
-    legal = _NOT_IN_A_LABEL.sub("-", plain)
-    if legal == plain and len(plain) <= _LONGEST_NAME:
-        return plain
-    digest = hashlib.sha256(ingress.encode()).hexdigest()[:_DIGEST_LENGTH]
-    return f"{legal[: _LONGEST_NAME - _DIGEST_LENGTH - 1].rstrip('-')}-{digest}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +73,6 @@ def wanted(ingress: Ingress, ports: Mapping[str, int]) -> tuple[Wanted, Wanted]:
     )
 
 
-def is_ours(found: Object) -> bool:
-    """Whether nodegate made this Service or slice; one of the same name that somebody else made is never touched."""
-    return found.metadata.labels.get(MANAGED_BY_LABEL) == MANAGER and any(
-        owner.kind == Kind.INGRESS.value for owner in found.metadata.owner_references
-    )
-
-
 def fits(found: Object, one: Wanted) -> bool:
     """Whether an object holds everything that is wanted of it; what others wrote besides does not matter."""
     metadata = one.body["metadata"]
@@ -119,16 +101,6 @@ def _wanted_content(body: Mapping[str, Any]) -> Any:
     if "type" in spec:
         return spec["type"], ports
     return [endpoint["addresses"] for endpoint in spec["endpoints"]], ports
-
-
-def claimed_ports(service: Service) -> dict[str, int]:
-    """Return the ports that a Service of ours says its listeners have; what cannot be read is no claim."""
-    found: dict[str, int] = {}
-    for item in service.metadata.annotations.get(PORTS_ANNOTATION, "").split(","):
-        scheme, _, port = item.partition("=")
-        if scheme in SERVICE_PORTS and port.isascii() and port.isdigit():
-            found[scheme] = int(port)
-    return found
 
 
 def claims_in(changes: Iterable[ObjectChange]) -> Iterator[tuple[str, int]]:

@@ -13,18 +13,11 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 import structlog
 
 from nodegate.model.changes import Batch, Delete, ObjectChange
+from nodegate.model.generated_service import MANAGER, is_ours, service_name
 from nodegate.model.objects import Ingress, Object, Service
 from nodegate.model.refs import Kind, Ref
-from nodegate.status.requests import MANAGER, Cluster, Requests
-from nodegate.status.services import (
-    Wanted,
-    fits,
-    is_ours,
-    leftovers,
-    ports_by_ingress,
-    service_name,
-    wanted,
-)
+from nodegate.status.requests import Cluster, Requests
+from nodegate.status.services import Wanted, fits, leftovers, ports_by_ingress, wanted
 
 log = structlog.get_logger(__name__)
 
