@@ -129,7 +129,7 @@ async def test_a_folder_that_is_not_there_ends_the_start_with_one_sentence(tmp_p
 
 async def test_a_state_folder_has_one_user(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two control planes that write one folder would undo each other's claims."""
-    monkeypatch.setattr("nodegate.app._LOCK_ATTEMPTS", 2)
+    monkeypatch.setattr("nodegate.app.state_folder._LOCK_ATTEMPTS", 2)
     async with plane(folder, tmp_path / "state"):
         with pytest.raises(StateError, match="in use by another nodegate"):
             async with plane(folder, tmp_path / "state"):

@@ -1,0 +1,101 @@
+"""A control plane from its settings: every part started in order, and stopped in the reverse order."""
+
+from __future__ import annotations
+
+from asyncio import TaskGroup
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from nodegate import __version__
+from nodegate.app.endpoint import new_server, real_address
+from nodegate.app.errors import first_of
+from nodegate.app.folder import Followed, FollowedFolder
+from nodegate.app.kubernetes import follow
+from nodegate.app.sites import site
+from nodegate.app.state_folder import kept_claims, sole_user
+from nodegate.app.translation import new_translation
+from nodegate.debug.metrics import metrics_renderer
+from nodegate.debug.pages import debug_app
+from nodegate.debug.probes import Readiness, probes_app
+from nodegate.debug.views import Views
+from nodegate.engine import Engine
+from nodegate.engine.own_certificate import own_certificate
+from nodegate.server import Clients
+from nodegate.settings import Address, ServeSettings, TcpAddress
+from nodegate.snapshot.publisher import Publisher
+from nodegate.source.files import FolderSource
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPlane:
+    """A control plane that runs. The addresses are the real ones, also where port 0 was asked for."""
+
+    engine: Engine
+    publisher: Publisher
+    clients: Clients
+    readiness: Readiness
+    xds_address: Address
+    http_address: TcpAddress
+    debug_address: TcpAddress
+
+
+@asynccontextmanager
+async def control_plane(settings: ServeSettings) -> AsyncIterator[ControlPlane]:
+    """Run a control plane for as long as the block lasts. An error of a part ends the block with that error."""
+    try:
+        async with AsyncExitStack() as stack:
+            running = await _start(settings, stack)
+            _log_addresses(running)
+            yield running
+    except BaseExceptionGroup as errors:
+        raise first_of(errors) from errors
+
+
+async def _start(settings: ServeSettings, stack: AsyncExitStack) -> ControlPlane:
+    """Start every part; what ``stack`` does at the end is the graceful stop, in reverse order of this."""
+    publisher, clients = Publisher(), Clients()
+    if settings.state_dir is not None:
+        await stack.enter_async_context(sole_user(settings.state_dir))
+    source = await _source(settings, stack)
+    engine = _engine(settings, publisher, clients)
+    readiness = Readiness(engine.state)
+    server = new_server(settings, publisher, clients)
+
+    render = metrics_renderer(engine.state, clients, __version__, source.collectors())
+    http = await stack.enter_async_context(site(probes_app(readiness, render), settings.http_address, "--http-address"))
+    views = Views(engine.state, clients, readiness, __version__)
+    pages = debug_app(views, settings.debug_address.host)
+    debug = await stack.enter_async_context(site(pages, settings.debug_address, "--debug-address"))
+
+    tasks = await stack.enter_async_context(TaskGroup())
+    batches = source.start(engine, clients, tasks, stack)
+    stack.callback(tasks.create_task(engine.run(batches), name="engine").cancel)
+    await stack.enter_async_context(server.serving())
+    readiness.open = True
+    stack.callback(readiness.drain)
+    return ControlPlane(engine, publisher, clients, readiness, real_address(settings, server), http, debug)
+
+
+async def _source(settings: ServeSettings, stack: AsyncExitStack) -> Followed:
+    """Return the folder or the cluster that is followed; ``stack`` closes the way to it."""
+    if isinstance(settings.source, Path):
+        return FollowedFolder(FolderSource(settings.source, state_dir=settings.state_dir))
+    return await follow(settings.source, settings, stack)
+
+
+def _engine(settings: ServeSettings, publisher: Publisher, clients: Clients) -> Engine:
+    claims, store = kept_claims(settings.state_dir)
+    own = own_certificate(settings.state_dir) if settings.translation.listener_mode == "shared" else None
+    return Engine(new_translation(settings.translation, own), claims, publisher, clients=clients, store=store)
+
+
+def _log_addresses(running: ControlPlane) -> None:
+    log.info("xDS is served.", address=str(running.xds_address))
+    log.info("Probes and metrics are served.", url=f"http://{running.http_address}/metrics")
+    log.info("Debug pages are served.", url=f"http://{running.debug_address}/debug/")

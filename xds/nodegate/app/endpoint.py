@@ -1,0 +1,34 @@
+"""The xDS endpoint as an operator set it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from nodegate.server import Clients, ServerOptions, TlsFiles, XdsServer
+from nodegate.settings import Address, ServeSettings, UnixAddress, XdsSecurity
+from nodegate.snapshot.publisher import Publisher
+
+
+def new_server(settings: ServeSettings, publisher: Publisher, clients: Clients) -> XdsServer:
+    """Return the endpoint; it does not listen yet."""
+    options = _server_options(settings.xds_security)
+    return XdsServer(publisher, clients, address=str(settings.xds_address), options=options)
+
+
+def real_address(settings: ServeSettings, server: XdsServer) -> Address:
+    """Return where an endpoint listens, also where port 0 was asked for."""
+    if isinstance(settings.xds_address, UnixAddress):
+        return settings.xds_address
+    return replace(settings.xds_address, port=server.port)
+
+
+def _server_options(security: XdsSecurity) -> ServerOptions:
+    tls = None
+    if security.certificate is not None and security.key is not None:
+        tls = TlsFiles(security.certificate, security.key, security.client_ca)
+    return ServerOptions(
+        tls=tls,
+        insecure=security.insecure,
+        reflection=security.reflection,
+        streams_per_host=security.streams_per_host,
+    )

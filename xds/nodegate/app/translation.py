@@ -1,0 +1,63 @@
+"""Translation with an operator's settings, for serving and for translating a folder once."""
+
+from __future__ import annotations
+
+from asyncio import TaskGroup
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from nodegate.app.errors import first_of
+from nodegate.debug.state import State
+from nodegate.engine import Engine, Translation
+from nodegate.model.changes import Batch, Upsert
+from nodegate.ports import Claims
+from nodegate.settings import TranslationSettings
+from nodegate.snapshot.publisher import Publisher
+from nodegate.source.files import read_folder
+from nodegate.translate.index import Index
+from nodegate.translate.settings import EscapedSlashes, Expose, Families, KeyPair, ListenerMode, Settings
+from nodegate.translate.step import step
+
+_DEFAULTS = TranslationSettings()
+
+
+async def translate_once(folder: Path, settings: TranslationSettings = _DEFAULTS) -> State:
+    """Translate a folder once, as ``serve`` would on its first start, and return the state it would have.
+
+    Raises SourceError when the folder cannot be read.
+    """
+    listing = read_folder(folder)
+
+    async def batches() -> AsyncIterator[Batch]:
+        yield Batch(tuple(map(Upsert, listing.objects)), synced=True, problems=listing.problems)
+
+    engine = Engine(new_translation(settings), Claims(), Publisher())
+    try:
+        async with TaskGroup() as tasks:
+            running = tasks.create_task(engine.run(batches()))
+            state = await engine.until(lambda state: state.publications > 0)
+            running.cancel()
+    except BaseExceptionGroup as errors:
+        raise first_of(errors) from errors
+    return state
+
+
+def new_translation(chosen: TranslationSettings, own: KeyPair | None = None) -> Translation[Index]:
+    """Return an empty translation with an operator's settings; ``own`` is our own certificate, if it is needed."""
+    settings = Settings(
+        ingress_class=chosen.ingress_class or None,
+        listener_mode=ListenerMode(chosen.listener_mode),
+        expose=Expose(chosen.expose),
+        http_port=chosen.http_port,
+        https_port=chosen.https_port,
+        families=Families(chosen.address_family),
+        default_certificate=chosen.default_certificate,
+        self_signed=own,
+        default_backend=chosen.default_backend,
+        external_names=chosen.external_names,
+        trusted_hops=chosen.trusted_hops,
+        proxy_protocol=chosen.proxy_protocol,
+        escaped_slashes=EscapedSlashes(chosen.escaped_slashes),
+        access_log=chosen.access_log,
+    )
+    return Translation(lambda: Index.new(settings), step)
