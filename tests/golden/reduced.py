@@ -90,7 +90,26 @@ def _secret(resource: Plain) -> str:
     return f"{what} {subject}"
 
 
-_REDUCE = {"cluster": _cluster, "listener": _listener, "route": _route, "endpoint": _endpoint, "secret": _secret}
+def _redirect(resource: Plain) -> Plain:
+    """Return each frontend in words, and the listener that gets their traffic."""
+    frontends = []
+    for frontend in resource["frontends"]:
+        assert frontend["protocol"] == "PROTOCOL_TCP"
+        where = frontend.get("address")
+        text = f"{where['ip']} port {where['port']}" if where else f"node port {frontend['node_port']}"
+        frontends.append(f"{text}, restricted" if frontend.get("restricted") else text)
+    ranges = {"source_ranges": resource["source_ranges"]} if "source_ranges" in resource else {}
+    return {"frontends": frontends, **ranges, "listener": resource["listener"]}
+
+
+_REDUCE = {
+    "cluster": _cluster,
+    "listener": _listener,
+    "route": _route,
+    "endpoint": _endpoint,
+    "secret": _secret,
+    "redirect": _redirect,
+}
 
 
 def _difference(value: Plain, default: Plain, keep: set[str] | None = None) -> Plain:

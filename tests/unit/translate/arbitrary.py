@@ -12,6 +12,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from nodegate.model.changes import Change, Claimed, Delete, Quarantined, Upsert
+from nodegate.model.generated_service import INGRESS_ANNOTATION
 from nodegate.model.objects import (
     KIND_OF,
     HTTPIngressRuleValue,
@@ -22,6 +23,7 @@ from nodegate.model.objects import (
     ServiceBackendPort,
 )
 from nodegate.translate.annotations import INGRESS_ANNOTATIONS, SERVICE_ANNOTATIONS
+from nodegate.translate.redirects import SOURCE_RANGES_ANNOTATION
 from nodegate.translate.settings import CONTROLLER, Expose, KeyPair, ListenerMode, Settings
 from tests.certificates import pair
 
@@ -51,6 +53,7 @@ _MEANT += [
 ]
 TEXT = st.one_of(st.sampled_from(_WORDS + _MEANT), st.text(max_size=8))
 _KEYS = [annotation.key for annotation in (*INGRESS_ANNOTATIONS, *SERVICE_ANNOTATIONS)]
+_KEYS += [INGRESS_ANNOTATION, SOURCE_RANGES_ANNOTATION]
 _KEYS += ["kubernetes.io/ingress.class", "kubernetes.io/service-name", "ingressclass.kubernetes.io/is-default-class"]
 _VALUES = [annotation.example for annotation in (*INGRESS_ANNOTATIONS, *SERVICE_ANNOTATIONS)]
 _BYTES = [b"", b"x", _GOOD.certificate, _GOOD.key, _GOOD.authority]
@@ -133,7 +136,7 @@ def _metadata() -> st.SearchStrategy[Metadata]:
     labels = _often(st.just({"kubernetes.io/service-name": "app"}), _PLAIN[dict[str, str]])
     return st.builds(
         Metadata,
-        _mostly("app", "web", "nodegate"),
+        _mostly("app", "web", "nodegate", "nodegate-app"),
         _mostly("default"),
         creation_timestamp=st.none() | _DATES,
         deletion_timestamp=st.sampled_from([None, None, None, None, datetime(2026, 1, 1, tzinfo=UTC)]),
@@ -164,7 +167,11 @@ def changes() -> st.SearchStrategy[Change]:
 SETTINGS = st.sampled_from(
     [
         Settings(),
-        Settings(listener_mode=ListenerMode.SHARED, self_signed=KeyPair(_GOOD.certificate, _GOOD.key)),
+        Settings(
+            listener_mode=ListenerMode.SHARED,
+            self_signed=KeyPair(_GOOD.certificate, _GOOD.key),
+            publish_service=("default", "web"),
+        ),
         Settings(external_names=True, default_backend=("default", "app", "80"), access_log=True),
         Settings(listener_mode=ListenerMode.SHARED, expose=Expose.HOST, default_certificate=("default", "app")),
     ]

@@ -27,7 +27,7 @@ from nodegate.model.refs import Ref
 from nodegate.translate.certificates import check_secret
 from nodegate.translate.settings import CONTROLLER, Expose, KeyPair, ListenerMode, Settings
 from tests.certificates import pair
-from tests.unit.translate.objects import at, endpoints, ingress, ingress_class, rule, secret, service, tls
+from tests.unit.translate.objects import at, endpoints, front_door, ingress, ingress_class, rule, secret, service, tls
 
 NAMESPACES = st.sampled_from(["default", "shop"])
 INGRESSES = st.sampled_from(["web", "api"])
@@ -128,6 +128,26 @@ def _services() -> st.SearchStrategy[Any]:
     )
 
 
+def _front_doors() -> st.SearchStrategy[Any]:
+    """Return Services by which clients reach listeners, which want each other's addresses."""
+    specs = st.builds(
+        ServiceSpec,
+        cluster_ip=st.sampled_from(["", "None", "10.96.0.1", "10.96.0.2"]),
+        external_ips=st.sampled_from([(), ("192.0.2.1",), ("192.0.2.1", "2001:db8::1"), ("0.0.0.0",)]),
+        load_balancer_source_ranges=st.sampled_from([(), ("10.0.0.0/8",), ("nowhere",)]),
+    )
+    return st.builds(
+        lambda of, spec, balanced, age, namespace: front_door(
+            of, spec=spec, balanced=tuple(balanced), node_ports=(30_080, 30_443), age=age, namespace=namespace
+        ),
+        INGRESSES,
+        specs,
+        st.lists(st.sampled_from(["192.0.2.1", "198.51.100.1"]), max_size=2),
+        st.sampled_from([None, 1, 2]),
+        NAMESPACES,
+    )
+
+
 def _slices() -> st.SearchStrategy[Any]:
     conditions = st.builds(
         EndpointConditions, *(st.sampled_from([None, True, False]) for _ in ("ready", "serving", "terminating"))
@@ -168,7 +188,7 @@ def _namespaces() -> st.SearchStrategy[Any]:
 
 def objects() -> st.SearchStrategy[Object]:
     """Return objects of every kind that translation reads."""
-    return st.one_of(ingresses(), _classes(), _services(), _slices(), _secrets(), _namespaces())
+    return st.one_of(ingresses(), _classes(), _services(), _front_doors(), _slices(), _secrets(), _namespaces())
 
 
 def changes() -> st.SearchStrategy[Change]:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from nodegate.model.changes import Change, Claimed, Upsert
+from nodegate.model.generated_service import INGRESS_ANNOTATION, service_name
 from nodegate.model.objects import (
     SERVICE_NAME_LABEL,
     Endpoint,
@@ -23,8 +24,11 @@ from nodegate.model.objects import (
     IngressServiceBackend,
     IngressSpec,
     IngressTLS,
+    LoadBalancerIngress,
+    LoadBalancerStatus,
     Metadata,
     Object,
+    ObjectStatus,
     Secret,
     Service,
     ServiceBackendPort,
@@ -109,6 +113,27 @@ def service(
     listed = tuple(p if isinstance(p, ServicePort) else ServicePort(p[1], p[0]) for p in ports or (("", 80),))
     whole = msgspec.structs.replace(spec or ServiceSpec(), ports=listed)
     return Service(metadata(name, namespace, None, _own(annotations)), whole)
+
+
+def front_door(
+    of: str,
+    *,
+    spec: ServiceSpec | None = None,
+    balanced: tuple[str, ...] = (),
+    node_ports: tuple[int, int] = (0, 0),
+    age: int | None = None,
+    namespace: str = "default",
+    annotations: dict[str, str] | None = None,
+) -> Service:
+    """Return the Service by which clients reach an Ingress' listeners; ``balanced`` are its load balancer's addresses.
+
+    ``spec`` is all but the ports, which are 80 and 443.
+    """
+    ports = (ServicePort(80, "http", node_port=node_ports[0]), ServicePort(443, "https", node_port=node_ports[1]))
+    status = ObjectStatus(LoadBalancerStatus(tuple(LoadBalancerIngress(ip=address) for address in balanced)))
+    own = {INGRESS_ANNOTATION: of, **(annotations or {})}
+    whole = msgspec.structs.replace(spec or ServiceSpec(cluster_ip="10.96.0.1"), ports=ports)
+    return Service(metadata(service_name(of), namespace, age, own), whole, status)
 
 
 READY = EndpointConditions(ready=True)

@@ -17,7 +17,7 @@ from nodegate.translate.codes import CODES, INVALID_CERTIFICATE
 from nodegate.translate.expiry import expiring
 from nodegate.translate.settings import ListenerMode, Settings
 from tests.certificates import pair
-from tests.unit.translate.broken import BROKEN, NEEDS_HISTORY
+from tests.unit.translate.broken import BROKEN, NEEDS_HISTORY, NEEDS_LISTENER
 from tests.unit.translate.objects import claimed, endpoints, ingress, ingress_class, rule, secret, service, tls, upserts
 from tests.unit.translate.world import World
 
@@ -37,7 +37,7 @@ DEDICATED, SHARED = Settings(), Settings(listener_mode=ListenerMode.SHARED)
 
 def test_every_kind_of_problem_has_a_generator() -> None:
     """A new code needs an object that has it, else nothing proves that it harms nobody."""
-    assert set(CODES) == BROKEN.keys() | NEEDS_HISTORY
+    assert set(CODES) == BROKEN.keys() | NEEDS_HISTORY | NEEDS_LISTENER
 
 
 @pytest.mark.parametrize("code", BROKEN, ids=lambda code: code.code)

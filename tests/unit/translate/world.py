@@ -10,14 +10,21 @@ from nodegate.model.problem import Problem
 from nodegate.model.refs import Ref
 from nodegate.snapshot.facts import NodeFacts
 from nodegate.snapshot.resource import Entry, Key
-from nodegate.snapshot.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
+from nodegate.snapshot.type_urls import CLUSTER, ENDPOINT, LISTENER, REDIRECT, ROUTE, SECRET
 from nodegate.translate.index import Index
 from nodegate.translate.render import rendered
 from nodegate.translate.result import Changed
 from nodegate.translate.settings import Settings
 from nodegate.translate.step import step
 
-TYPES = {"cluster": CLUSTER, "endpoint": ENDPOINT, "secret": SECRET, "listener": LISTENER, "route": ROUTE}
+TYPES = {
+    "cluster": CLUSTER,
+    "endpoint": ENDPOINT,
+    "secret": SECRET,
+    "listener": LISTENER,
+    "route": ROUTE,
+    "redirect": REDIRECT,
+}
 FACTS = (NodeFacts(), NodeFacts(transparent=True), NodeFacts("node-a", "zone-a"), NodeFacts("node-b", "zone-a"))
 
 

@@ -125,10 +125,14 @@ class IngressSpec(_Value, frozen=True):
 
 
 class LoadBalancerIngress(_Value, frozen=True):
-    """One address of a load balancer, as a status shows it."""
+    """One address of a load balancer, as a status shows it.
+
+    ``ip_mode`` is ``VIP`` or ``Proxy`` in the status of a Service, and empty elsewhere.
+    """
 
     ip: str = ""
     hostname: str = ""
+    ip_mode: str = ""
 
 
 class LoadBalancerStatus(_Value, frozen=True):

@@ -33,7 +33,7 @@ UNREAD: Mapping[type, frozenset[str]] = {
         }
     ),
     objects.ObjectStatus: frozenset({"conditions"}),
-    objects.LoadBalancerIngress: frozenset({"ipMode", "ports"}),
+    objects.LoadBalancerIngress: frozenset({"ports"}),
     objects.EndpointSlice: _TYPE_META,
     objects.Endpoint: frozenset({"deprecatedTopology", "hints", "targetRef"}),
     objects.Secret: _TYPE_META | {"immutable", "stringData"},

@@ -94,7 +94,8 @@ class AddressWriter:
         namespace, ingress = name
         service = self._services.get(Ref(Kind.SERVICE, namespace, service_name(ingress)))
         if isinstance(service, Service) and is_ours(service) and service.status.load_balancer.ingress:
-            return service.status.load_balancer.ingress
+            listed = service.status.load_balancer.ingress
+            return tuple(LoadBalancerIngress(ip=one.ip, hostname=one.hostname) for one in listed)
         nodes = [node for _, node in sorted(self._nodes.items()) if isinstance(node, Node)]
         addresses = [address for address in map(_address_of, nodes) if address]
         return tuple(LoadBalancerIngress(ip=address) for address in addresses[:MOST_NODES])

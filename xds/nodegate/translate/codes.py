@@ -160,6 +160,23 @@ UPSTREAM_CA_NOT_FOUND = ProblemCode(
     "503, as nobody who answers could be trusted.",
     "Create the Secret named by nodegate.dev/upstream-ca with a ca.crt in the Service's namespace.",
 )
+INVALID_SOURCE_RANGE = ProblemCode(
+    "InvalidSourceRange",
+    "A source range of a Service by which clients reach listeners cannot be read: it lets nobody in. The load "
+    "balancer's addresses stay closed to all that no other range of the Service lets in.",
+    "Write CIDRs such as 192.0.2.0/24 or 2001:db8::/32.",
+)
+INVALID_FRONTEND = ProblemCode(
+    "InvalidFrontend",
+    "An address of a Service by which clients reach listeners is none that they could connect to: it is left out.",
+    "Correct the address; write one of the network, not 0.0.0.0, a loopback or a multicast address.",
+)
+FRONTEND_CONFLICT = ProblemCode(
+    "FrontendConflict",
+    "Two Services by which clients reach listeners have an address and port in common: its traffic goes to the "
+    "listener of the older one.",
+    "Give one of the two another address.",
+)
 
 CODES = (
     INGRESS_CLASS_UNKNOWN,
@@ -190,4 +207,7 @@ CODES = (
     UNKNOWN_APP_PROTOCOL,
     UPSTREAM_NOT_VERIFIED,
     UPSTREAM_CA_NOT_FOUND,
+    INVALID_SOURCE_RANGE,
+    INVALID_FRONTEND,
+    FRONTEND_CONFLICT,
 )

@@ -11,6 +11,7 @@ from nodegate.translate.findings import Findings
 from nodegate.translate.frontends import SHARED, Frontend
 from nodegate.translate.names import ClusterKey, ObjectName
 from nodegate.translate.plan import Plan
+from nodegate.translate.redirects import Asked, Place, RedirectKey
 from nodegate.translate.settings import ListenerMode, Settings
 from nodegate.translate.stored_secret import StoredSecret
 from nodegate.translate.upstreams import Upstream
@@ -47,6 +48,7 @@ class Dirty:
     frontends: set[str] = field(default_factory=set)  # listeners, and the frontend's existence
     clusters: set[ClusterKey] = field(default_factory=set)
     endpoints: set[ClusterKey] = field(default_factory=set)
+    redirects: set[ObjectName] = field(default_factory=set)  # Services whose redirects are to be made again
 
 
 class Index:
@@ -54,8 +56,8 @@ class Index:
 
     It is used linearly: ``step`` modifies the index it is given and returns it, and the one passed in must not be
     used again. ``work`` counts what was made since the beginning, by kind (``plan``, ``virtual host``, ``route
-    configuration``, ``listener``, ``cluster``, ``endpoints``, ``certificate``): the cost of a change, for tests and
-    benchmarks.
+    configuration``, ``listener``, ``cluster``, ``endpoints``, ``certificate``, ``redirect``): the cost of a change,
+    for tests and benchmarks.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -73,6 +75,8 @@ class Index:
         self.closed: set[ClusterKey] = set()  # clusters that have to stay without endpoints
         self.without_discovery: set[ClusterKey] = set()  # clusters whose endpoints do not come by EDS
         self.https: set[str] = set()  # frontends that have an HTTPS listener, or would have one
+        self.asked: dict[RedirectKey, Asked] = {}
+        self.claimants: Users[Place, RedirectKey] = Users()  # who asks for a place where clients connect to
         self.findings = Findings()
         self.dirty = Dirty()
         self.emitted: dict[Key, Entry] = {}

@@ -112,6 +112,7 @@ def _put_service(index: Index, name: ObjectName, service: Service | None) -> Non
         services[name] = now
     if before is None or now is None or before.routed_by != now.routed_by:
         index.dirty.units.update(index.service_users.of(name))
+    index.dirty.redirects.add(name)
     clusters = index.clusters_of.of(name)
     index.dirty.clusters.update(clusters)
     index.dirty.endpoints.update(clusters)

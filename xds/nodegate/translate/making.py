@@ -13,6 +13,7 @@ from nodegate.translate.index import Index, Unit
 from nodegate.translate.listeners import Chain, Place, listener
 from nodegate.translate.names import ClusterKey, ObjectName, Scheme, ingress_ref, listener_name, route_name
 from nodegate.translate.plan import Backend, Plan
+from nodegate.translate.redirecting import mark_redirects
 from nodegate.translate.route_table import RouteTable
 from nodegate.translate.settings import Expose, Settings
 from nodegate.translate.tls import DEFAULT_CHAIN
@@ -125,6 +126,7 @@ def make_listeners(index: Index) -> None:
                     index.want(base, None)
             else:
                 _listen(index, frontend, base, scheme, port)
+        mark_redirects(index, name)
         if frontend is not None and not schemes:
             del index.frontends[name]
 

@@ -15,7 +15,8 @@ from google.protobuf.message import Message
 
 from nodegate.snapshot.facts import NodeFacts
 from nodegate.snapshot.resource import Entry, Resource
-from nodegate.snapshot.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, SEND_ORDER, SHORT_NAME
+from nodegate.snapshot.type_urls import CLUSTER, ENDPOINT, LISTENER, REDIRECT, ROUTE, SECRET, SEND_ORDER, SHORT_NAME
+from nodegate_protos import redirect_pb2
 
 MESSAGE_OF: dict[str, type[Message]] = {
     CLUSTER: cluster_pb2.Cluster,
@@ -23,6 +24,7 @@ MESSAGE_OF: dict[str, type[Message]] = {
     SECRET: secret_pb2.Secret,
     LISTENER: listener_pb2.Listener,
     ROUTE: route_pb2.RouteConfiguration,
+    REDIRECT: redirect_pb2.ServiceRedirect,
 }
 """The message class of each type that translation makes."""
 

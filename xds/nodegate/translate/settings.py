@@ -59,7 +59,8 @@ class Settings:
     for get the one of the Secret ``default_certificate`` (namespace, name), else ``self_signed``; without either they
     are refused. ``default_backend`` (namespace, Service, port) answers what no Ingress serves; else that is a 404.
     ``external_names`` allows Services of type ExternalName. ``trusted_hops`` is how many proxies in front of Envoy
-    write X-Forwarded-For. ``proxy_protocol`` expects the PROXY protocol's header on every connection.
+    write X-Forwarded-For. ``publish_service`` (namespace, name) is the Service by which clients reach the shared
+    listeners where they are redirected. ``proxy_protocol`` expects the PROXY protocol's header on every connection.
     """
 
     ingress_class: str | None = None
@@ -76,3 +77,4 @@ class Settings:
     proxy_protocol: bool = False
     escaped_slashes: EscapedSlashes = EscapedSlashes.REJECT
     access_log: bool = False
+    publish_service: tuple[str, str] = ("nodegate-system", "nodegate")

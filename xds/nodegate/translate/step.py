@@ -10,6 +10,7 @@ from nodegate.translate.index import Dirty, Index
 from nodegate.translate.intake import take
 from nodegate.translate.making import make_clusters, make_endpoints, make_listeners, make_routes, make_virtual_hosts
 from nodegate.translate.membership import replan
+from nodegate.translate.redirecting import make_redirects
 from nodegate.translate.result import Changed
 from nodegate.translate.settings import Settings
 
@@ -33,6 +34,7 @@ def step(index: Index, changes: Iterable[Change]) -> tuple[Index, Changed]:
     make_clusters(index)
     make_endpoints(index)
     make_secrets(index)
+    make_redirects(index)
     changed = Changed(index.changed, index.findings.take_changed(), index.wanted_changed)
     index.changed, index.wanted_changed, index.dirty = {}, {}, Dirty()
     return index, changed
