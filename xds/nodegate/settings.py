@@ -16,6 +16,8 @@ XDS_ADDRESS = "127.0.0.1:9900"
 HTTP_ADDRESS = "127.0.0.1:9902"
 DEBUG_ADDRESS = "127.0.0.1:9903"
 
+PUBLISH_SERVICE = "nodegate-system/nodegate"
+
 LOG_FORMATS = ("auto", "console", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -79,7 +81,8 @@ class TranslationSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What decides what is made of objects; the fields are those of ``nodegate.translate.settings.Settings``.
 
     ``ingress_class`` empty means every class of ours. ``default_certificate`` is a Secret's namespace and name,
-    ``default_backend`` a Service's with its port; None: there is none.
+    ``default_backend`` a Service's with its port; None: there is none. ``publish_service`` is a Service's namespace and
+    name.
     """
 
     ingress_class: str = ""
@@ -95,6 +98,7 @@ class TranslationSettings(msgspec.Struct, frozen=True, kw_only=True):
     proxy_protocol: bool = False
     escaped_slashes: str = "reject"
     access_log: bool = False
+    publish_service: tuple[str, str] = ("nodegate-system", "nodegate")
 
 
 class XdsSecurity(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,6 +151,14 @@ def parse_secret_name(text: str) -> tuple[str, str] | None:
     namespace, slash, name = text.partition("/")
     if not (namespace and slash and name) or "/" in name:
         raise UsageError(f"--default-certificate {text!r} is not NAMESPACE/SECRET. Write for example default/fallback.")
+    return namespace, name
+
+
+def parse_service_name(text: str) -> tuple[str, str]:
+    """Read ``NAMESPACE/SERVICE``."""
+    namespace, slash, name = text.partition("/")
+    if not (namespace and slash and name) or "/" in name:
+        raise UsageError(f"--publish-service {text!r} is not NAMESPACE/SERVICE. Write for example {PUBLISH_SERVICE}.")
     return namespace, name
 
 

@@ -21,6 +21,7 @@ from nodegate.settings import (
     parse_address,
     parse_backend,
     parse_secret_name,
+    parse_service_name,
     parse_tcp,
     parse_xds_security,
 )
@@ -106,6 +107,14 @@ def test_flags_reach_the_listener(tmp_path: Path) -> None:
     assert "'xff_num_trusted_hops': 2" in text
     assert "proxy_protocol" in text
     assert "access_log" in text
+
+
+@pytest.mark.parametrize("text", ["nodegate", "/nodegate", "a/b/c", ""])
+def test_a_service_that_is_published_is_named_with_its_namespace(text: str) -> None:
+    """The Service of shared listeners may be anywhere (DESIGN 5)."""
+    assert parse_service_name("nodegate-system/nodegate") == ("nodegate-system", "nodegate")
+    with pytest.raises(UsageError, match="--publish-service"):
+        parse_service_name(text)
 
 
 def test_an_ingress_class_narrows_to_that_one(tmp_path: Path) -> None:

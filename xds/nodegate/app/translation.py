@@ -59,5 +59,6 @@ def new_translation(chosen: TranslationSettings, own: KeyPair | None = None) -> 
         proxy_protocol=chosen.proxy_protocol,
         escaped_slashes=EscapedSlashes(chosen.escaped_slashes),
         access_log=chosen.access_log,
+        publish_service=chosen.publish_service,
     )
     return Translation(lambda: Index.new(settings), step)

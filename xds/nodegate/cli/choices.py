@@ -47,6 +47,12 @@ _FLAGS = (
         metavar="NAMESPACE/SERVICE:PORT",
         help="Answers what no Ingress serves; otherwise that is a 404.",
     ),
+    flag(
+        "--publish-service",
+        default=s.PUBLISH_SERVICE,
+        metavar="NAMESPACE/SERVICE",
+        help="The Service by which clients reach shared listeners.",
+    ),
     flag("--external-names/--no-external-names", default=False, help="Allow Services of type ExternalName."),
     flag(
         "--trusted-hops",
@@ -74,6 +80,7 @@ def translation_flags(command: Callable[..., Any]) -> Callable[..., Any]:
         chosen = {name: values.pop(name) for name in names}
         chosen["default_certificate"] = s.parse_secret_name(chosen["default_certificate"])
         chosen["default_backend"] = s.parse_backend(chosen["default_backend"])
+        chosen["publish_service"] = s.parse_service_name(chosen["publish_service"])
         chosen["listener_mode"] = chosen["listener_mode"] or ("shared" if chosen["expose"] == "host" else "dedicated")
         return command(translation=s.TranslationSettings(**chosen), **values)
 
