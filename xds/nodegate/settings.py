@@ -132,7 +132,7 @@ class KubernetesAccess(msgspec.Struct, frozen=True, kw_only=True):
 class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of ``nodegate serve``. ``source`` is a folder of manifests or a cluster.
 
-    ``state_dir`` None keeps nothing across restarts.
+    ``state_dir`` None keeps nothing across restarts; private keys are kept there only with ``state_secrets``.
     """
 
     source: Path | KubernetesAccess
@@ -140,6 +140,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     http_address: TcpAddress = TcpAddress("127.0.0.1", 9902)
     debug_address: TcpAddress = TcpAddress("127.0.0.1", 9903)
     state_dir: Path | None = None
+    state_secrets: bool = False
     translation: TranslationSettings = TranslationSettings()
     xds_security: XdsSecurity = XdsSecurity()
 

@@ -47,6 +47,11 @@ def test_ready_is_after_the_first_listing_its_snapshot_and_the_open_endpoint() -
     assert "shutting down" in readiness.missing()
 
 
+def test_what_an_earlier_run_kept_is_enough_to_be_ready() -> None:
+    """Proxies that start have to get it from somewhere."""
+    assert Readiness(State(stale=True, publications=1), open=True).missing() == ""
+
+
 async def test_the_probes_answer_and_nothing_else_is_on_their_address(folder: Path) -> None:
     """The probes' address serves probes and metrics only (DESIGN 3.8)."""
     async with plane(folder) as p:

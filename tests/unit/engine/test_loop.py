@@ -50,6 +50,29 @@ async def test_the_first_listing_is_published_at_once_even_when_it_is_empty() ->
         assert now() == 0
 
 
+async def test_what_an_earlier_run_kept_is_served_until_the_listing_is_complete() -> None:
+    """Marked stale, so that no proxy loses anything; what is listed meanwhile waits (xds-protocol 47)."""
+    async with world() as w:
+        await w.say(*shop("a", "10.1.0.1"), *shop("b", "10.1.0.2"), synced=False, stale=True)
+        await w.engine.until(lambda state: state.stale)
+        assert w.publisher.target is not None
+        assert w.publisher.target.stale
+        assert names(w, CLUSTER) == ["shop/a/80", "shop/b/80"]
+        assert not w.state.synced
+        kept = w.publisher.target.get(ROUTE, "shop/a/http")
+
+        await w.say(Delete(service("b").ref), synced=False)
+        await asyncio.sleep(60)
+        assert names(w, CLUSTER) == ["shop/a/80", "shop/b/80"]
+
+        await w.say(Delete(ingress("b", "b").ref), Delete(endpoints("b").ref))
+        await w.settled()
+        assert not w.publisher.target.stale
+        assert not w.state.stale
+        assert names(w, CLUSTER) == ["shop/a/80"]
+        assert w.publisher.target.get(ROUTE, "shop/a/http") is kept
+
+
 async def test_changes_are_gathered_until_50_ms_pass_without_one() -> None:
     """The hold-off is 50 ms (DESIGN 3.1)."""
     async with world() as w:

@@ -103,10 +103,12 @@ class World:
         """What the engine lets others see."""
         return self.engine.state
 
-    async def say(self, *changes: Change, synced: bool = True, problems: tuple[Any, ...] = ()) -> None:
+    async def say(
+        self, *changes: Change, synced: bool = True, problems: tuple[Any, ...] = (), stale: bool = False
+    ) -> None:
         """Let the source yield one batch, and let the engine take it."""
         taken = self.engine.state.changes + len(changes)
-        await self._batches.put(Batch(objects_only(changes), synced, problems))
+        await self._batches.put(Batch(objects_only(changes), synced, problems, stale))
         await self.engine.until(lambda state: state.changes == taken)
 
     async def first_listing(self, *changes: Change) -> None:

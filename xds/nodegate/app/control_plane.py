@@ -85,7 +85,8 @@ async def _start(settings: ServeSettings, stack: AsyncExitStack) -> ControlPlane
 async def _source(settings: ServeSettings, stack: AsyncExitStack) -> Followed:
     """Return the folder or the cluster that is followed; ``stack`` closes the way to it."""
     if isinstance(settings.source, Path):
-        return FollowedFolder(FolderSource(settings.source, state_dir=settings.state_dir))
+        folder = FolderSource(settings.source, settings.state_dir, keep_secrets=settings.state_secrets)
+        return FollowedFolder(folder)
     return await follow(settings.source, settings, stack)
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from asyncio import TaskGroup
+from asyncio import TaskGroup, to_thread
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from nodegate.app.state_folder import kept_cluster
 from nodegate.engine import Engine
 from nodegate.model.changes import Batch
 from nodegate.server import Clients
 from nodegate.settings import KubernetesAccess, ServeSettings
 from nodegate.snapshot.type_urls import LISTENER, ROUTE
-from nodegate.source.kubernetes import KubernetesSource, connect
+from nodegate.source.kubernetes import Journal, KubernetesSource, connect
 from nodegate.source.kubernetes.metrics import WatchCollector
 from nodegate.status.addresses import AddressWriter
 from nodegate.status.services import claims_in
@@ -34,8 +35,9 @@ class _Written:
 class FollowedCluster:
     """A cluster that is followed; made by :func:`follow`."""
 
-    def __init__(self, source: KubernetesSource, written: _Written | None) -> None:
+    def __init__(self, source: KubernetesSource, written: _Written | None, journal: Journal | None) -> None:
         self._source = source
+        self._journal = journal
         self._written = written
 
     def collectors(self) -> tuple[WatchCollector, ...]:
@@ -46,6 +48,10 @@ class FollowedCluster:
         """Follow the cluster and write to it; see :class:`nodegate.app.folder.Followed`."""
         stack.callback(tasks.create_task(self._source.run(), name="informers").cancel)
         batches = self._source.batches()
+        if self._journal is not None:
+            stack.push_async_callback(self._journal.write)
+            stack.callback(tasks.create_task(self._journal.run(), name="journal").cancel)
+            batches = self._journal.keeping(batches)
         if self._written is None:
             return batches
         written = self._written
@@ -60,9 +66,11 @@ class FollowedCluster:
 async def follow(access: KubernetesAccess, settings: ServeSettings, stack: AsyncExitStack) -> FollowedCluster:
     """Open the way to a cluster; ``stack`` closes it."""
     connection = await stack.enter_async_context(connect(access))
-    source = KubernetesSource(connection, access.namespaces)
+    journal = kept_cluster(settings, connection.server)
+    stored = await to_thread(journal.load) if journal else {}
+    source = KubernetesSource(connection, access.namespaces, stored=stored)
     written = _Written(ServiceWriter(connection), AddressWriter(connection))
-    return FollowedCluster(source, written if _has_services(settings) else None)
+    return FollowedCluster(source, written if _has_services(settings) else None, journal)
 
 
 def _has_services(settings: ServeSettings) -> bool:

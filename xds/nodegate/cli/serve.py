@@ -23,7 +23,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @flag("--xds-address", default=s.XDS_ADDRESS, metavar="ADDRESS", help="Where proxies connect: HOST:PORT or unix:PATH.")
 @flag("--http-address", default=s.HTTP_ADDRESS, metavar="HOST:PORT", help="Serves /healthz, /readyz and /metrics.")
 @flag("--debug-address", default=s.DEBUG_ADDRESS, metavar="HOST:PORT", help="Serves /debug/; keep it on loopback.")
-@flag("--state-dir", type=click.Path(path_type=Path), metavar="DIR", help="Keeps ports and last good manifests.")
+@flag("--state-dir", type=click.Path(path_type=Path), metavar="DIR", help="Keeps ports and the last good objects.")
+@flag("--state-secrets/--no-state-secrets", default=False, help="Keep private keys in the state folder, too.")
 @flag("--xds-certificate", type=_FILE, metavar="FILE", help="PEM certificate chain of the xDS endpoint: TLS.")
 @flag("--xds-key", type=_FILE, metavar="FILE", help="PEM private key of the certificate.")
 @flag("--xds-client-ca", type=_FILE, metavar="FILE", help="Let only proxies in whose certificate this CA signed.")
@@ -43,6 +44,7 @@ def serve(  # noqa: PLR0913  # one argument for each flag is click's way
     http_address: str,
     debug_address: str,
     state_dir: Path | None,
+    state_secrets: bool,
     xds_certificate: Path | None,
     xds_key: Path | None,
     xds_client_ca: Path | None,
@@ -66,6 +68,7 @@ def serve(  # noqa: PLR0913  # one argument for each flag is click's way
         http_address=s.parse_tcp(http_address, "--http-address"),
         debug_address=s.parse_tcp(debug_address, "--debug-address", default_host="127.0.0.1"),
         state_dir=state_dir,
+        state_secrets=state_secrets,
         translation=translation,
         xds_security=replace(
             security, insecure=insecure_xds, reflection=xds_reflection, streams_per_host=xds_streams_per_host

@@ -55,6 +55,7 @@ def _engine(state: State) -> Iterator[Metric]:
     problems = Counter((problem.severity.value, problem.code) for problem in state.all_problems())
     yield _gauge("nodegate_problems", "Problems that exist now.", ("severity", "code"), problems)
     yield _gauge("nodegate_synced", "1 once the source has listed everything.", (), {(): int(state.synced)})
+    yield _gauge("nodegate_snapshot_stale", "1 while what an earlier run kept is served.", (), {(): int(state.stale)})
     yield _gauge("nodegate_changes_pending", "Changed objects that wait for the hold-off.", (), {(): state.pending})
     yield _counter("nodegate_changes", "Changes the source has yielded.", (), {(): state.changes})
     yield _counter("nodegate_endpoint_updates", "Batches that went past the hold-off.", (), {(): state.fast})

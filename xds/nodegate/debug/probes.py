@@ -27,7 +27,7 @@ class Readiness:
         """Say what is not there yet, as a sentence; empty when ready."""
         if self.draining:
             return "The control plane is shutting down."
-        if not self.state.synced:
+        if not self.state.synced and not self.state.stale:
             return "The source has not listed everything yet."
         if not self.state.publications:
             return "No snapshot has been published yet."

@@ -41,13 +41,15 @@ class Durations:
 class State:
     """The engine's state as of its last event.
 
-    ``sequence`` counts the source's batches whose effect is published; ``published`` is when the current target was
-    (Unix seconds, 0 before the first). ``listeners`` are all that are wanted, ``ports`` those that have one.
-    ``sources`` is what is wrong with the source's own material, ``problems`` what translation, the ports and the
-    engine say, by object. ``held`` counts resources that wait for the next batch.
+    ``synced`` says that the source has listed everything; before that, ``stale`` says that what an earlier run kept is
+    served meanwhile. ``sequence`` counts the source's batches whose effect is published; ``published`` is when the
+    current target was (Unix seconds, 0 before the first). ``listeners`` are all that are wanted, ``ports`` those that
+    have one. ``sources`` is what is wrong with the source's own material, ``problems`` what translation, the ports and
+    the engine say, by object. ``held`` counts resources that wait for the next batch.
     """
 
     synced: bool = False
+    stale: bool = False
     sequence: int = 0
     published: float = 0.0
     publications: int = 0

@@ -47,7 +47,9 @@ class Views:
                 "sequence": state.sequence,
                 "pending": state.pending,
                 "held": state.held,
+                "stale": state.stale,
             },
+            "source": [plain_problem(problem) for problem in state.sources if problem.ref.kind is Kind.CLUSTER],
             "translate": {
                 "count": state.translate.count,
                 "seconds": state.translate.total,

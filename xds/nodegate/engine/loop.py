@@ -2,7 +2,8 @@
 
 These things can happen, and only one of them happens at a time:
 
-1. The source yields a **batch**. Before the first full listing it is only gathered. If nothing but EndpointSlices
+1. The source yields a **batch**. Before the first full listing it is only gathered, unless it is all that an earlier
+   run knew: that is served, marked stale, until the listing is complete. If nothing but EndpointSlices
    change, it is translated and published at once, except what would empty or remove something; everything else starts
    or prolongs the hold-off.
 2. The **hold-off ends**: everything gathered is translated as one and published.
@@ -170,8 +171,8 @@ class Engine:
         self._remember(batch.changes)
         if not self.state.synced:
             self._gather(batch.changes)
-            if batch.synced:
-                await self._first_listing()
+            if batch.synced or batch.stale:
+                await self._first_listing(stale=batch.stale)
         elif all(change.ref.kind is Kind.ENDPOINT_SLICE for change in batch.changes):
             await self._take_slices(batch.changes)
         else:
@@ -213,13 +214,14 @@ class Engine:
 
     # --- 2. the hold-off ends -----------------------------------------------------------------------------------------
 
-    async def _first_listing(self) -> None:
+    async def _first_listing(self, *, stale: bool) -> None:
         """Translate everything the source has, then give ports to the listeners in the order of their names."""
         changes, self._pending = tuple(self._pending.values()), {}
         resources = self._translate(changes, first=True)
-        self.state.synced = True
+        self.state.synced, self.state.stale = not stale, stale
         await self._publish(resources)
-        log.info("The first listing is served.", objects=len(self._objects), problems=len(self.state.all_problems()))
+        what = "What an earlier run kept is served." if stale else "The first listing is served."
+        log.info(what, objects=len(self._objects), problems=len(self.state.all_problems()))
 
     async def _flush(self) -> None:
         changes, self._pending = tuple(self._pending.values()), {}
@@ -295,7 +297,7 @@ class Engine:
     async def _publish(self, resources: Mapping[Key, Entry | None]) -> None:
         """Keep the claims, then let the streams see these resources: a port is not served before it is kept."""
         self._plan_retry(unwritten=not await self._keeper.keep())
-        target = self.state.target.apply(resources)
+        target = self.state.target.apply(resources).mark(stale=self.state.stale)
         if target is not self.state.target or self._publisher.target is None:
             self.state.target = target
             self.state.published = self._clock()

@@ -6,7 +6,6 @@ folder, it is the same after a restart, so that a restart changes nothing that i
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from nodegate.durable import replace_file
 from nodegate.errors import StateError
 from nodegate.translate.settings import KeyPair
 
@@ -68,13 +68,8 @@ def _kept(path: Path, now: datetime) -> KeyPair | None:
 
 
 def _keep(path: Path, pair: KeyPair) -> None:
-    beside = path.with_suffix(".new")
     try:
-        beside.unlink(missing_ok=True)
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(pair.key + pair.certificate)
-        beside.replace(path)
+        replace_file(path, [pair.key, pair.certificate])
     except OSError as error:
         raise StateError(
             f"Cannot keep the certificate in {path}: {error.strerror}. Make the folder writable."

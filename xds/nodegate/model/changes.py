@@ -63,8 +63,11 @@ class Batch:
 
     ``synced`` is True once the source has listed everything it knows, and stays True. ``problems`` is the whole list
     of what is wrong with the source's own material (a file that does not parse) after this batch, not a difference.
+    ``stale`` is True of one batch at most, before anything is synced: all that an earlier run knew, to be served until
+    the source has listed everything, but without taking anything away.
     """
 
     changes: tuple[ObjectChange, ...] = ()
     synced: bool = True
     problems: tuple[Problem, ...] = ()
+    stale: bool = False

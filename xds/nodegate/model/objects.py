@@ -254,6 +254,10 @@ class EndpointSlice(_Object, frozen=True):
 # --- Secret, Namespace, Node -------------------------------------------------------------------------------------
 
 
+WITHHELD_KEY = b"The private key was there and was good; it is not kept in the state folder."
+"""What stands for the private key in a Secret that was kept without it."""
+
+
 class Secret(_Object, frozen=True):
     """A ``kubernetes.io/tls`` Secret. Its data never shows in ``repr``, so it cannot slip into a log."""
 

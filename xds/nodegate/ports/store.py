@@ -6,11 +6,11 @@ seen, also after a power cut. It names Ingresses of the whole cluster, so it is 
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
 
+from nodegate.durable import replace_file
 from nodegate.errors import StateError
 from nodegate.ports.allocation import Claims, PortRange, Rest
 
@@ -69,12 +69,8 @@ class PortStore:
 
     def write(self, content: bytes) -> None:
         """Replace the file by this content, durably; may be called from another thread."""
-        beside = self.path.with_suffix(".new")
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _write_synced(beside, content)
-            beside.replace(self.path)
-            _sync_folder(self.path.parent)
+            replace_file(self.path, [content])
         except OSError as error:
             raise StateError(
                 f"Cannot keep the ports in {self.path}: {error.strerror}. Ports may change at the next restart; "
@@ -96,19 +92,3 @@ class PortStore:
             self.path.replace(self.set_aside)
         except OSError as error:
             raise StateError(f"{self.path} is damaged and cannot be moved away: {error.strerror}.") from error
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 
-from nodegate.model.objects import Secret
+from nodegate.model.objects import WITHHELD_KEY, Metadata, Secret
 from nodegate.model.refs import Ref
 from nodegate.snapshot.resource import Resource
 from nodegate.snapshot.type_urls import SECRET
@@ -38,6 +38,8 @@ def check_secret(secret: Secret) -> Checked:
     for key in (CERTIFICATE, KEY):
         if not secret.data.get(key):
             return Checked(f"It holds no {key}.", f"data[{key}]")
+    if is_withheld(secret):
+        return Checked("")
     return check_key_pair(secret.data[CERTIFICATE], secret.data[KEY])
 
 
@@ -57,6 +59,20 @@ def check_key_pair(certificate: bytes, key: bytes) -> Checked:
     if fault := _kind_fault(public):
         return Checked(fault, f"data[{KEY}]")
     return Checked("", "", leaf.not_valid_after_utc)
+
+
+def is_withheld(secret: Secret) -> bool:
+    """Say whether the private key is not known: hosts are served with the Secret, by proxies that have it already."""
+    return secret.data.get(KEY) == WITHHELD_KEY
+
+
+def without_key(secret: Secret) -> Secret:
+    """Return what may be kept of a Secret where no private key may: enough to make all but the Secret itself of it."""
+    metadata = Metadata(secret.metadata.name, secret.metadata.namespace, secret.metadata.uid)
+    data = {name: secret.data[name] for name in (CERTIFICATE, AUTHORITY) if name in secret.data}
+    if not check_secret(secret).fault:
+        data[KEY] = WITHHELD_KEY
+    return Secret(metadata, secret.type, data)
 
 
 def authority_fault(bundle: bytes) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nodegate.model.objects import Secret
 from nodegate.snapshot.type_urls import SECRET
 from nodegate.translate import codes
-from nodegate.translate.certificates import CERTIFICATE, KEY, authority, tls_certificate
+from nodegate.translate.certificates import CERTIFICATE, KEY, authority, is_withheld, tls_certificate
 from nodegate.translate.clusters import authority_name
 from nodegate.translate.frontends import Frontend
 from nodegate.translate.hosts import ANY_HOST, covers, is_wildcard, wildcards_over
@@ -83,10 +83,10 @@ def _chosen_default(index: Index) -> Secret | None:
 
 def _make_default(index: Index) -> None:
     chosen, own = _chosen_default(index), index.settings.self_signed
-    if index.https and chosen is not None:
+    if index.https and chosen is not None and not is_withheld(chosen):
         certificate, key = chosen.data[CERTIFICATE], chosen.data[KEY]
         index.emit(tls_certificate(DEFAULT_CHAIN, certificate, key, (chosen.ref,)))
-    elif index.https and own is not None:
+    elif index.https and chosen is None and own is not None:
         index.emit(tls_certificate(DEFAULT_CHAIN, own.certificate, own.key, ()))
     else:
         index.withdraw((SECRET, DEFAULT_CHAIN))
@@ -109,13 +109,13 @@ def _make_certificate(index: Index, name: ObjectName) -> None:
     served = stored.served if stored else None
     resource_name, ref = "/".join(name), secret_ref(name)
     problems = []
-    if stored and served:
+    if served and not is_withheld(served):
         index.work["certificate"] += 1
         index.emit(tls_certificate(resource_name, served.data[CERTIFICATE], served.data[KEY], (ref,)))
-        if served is not stored.content:
-            problems = [codes.INVALID_CERTIFICATE.found(ref, stored.checked.field, stored.checked.fault)]
     else:
         index.withdraw((SECRET, resource_name))
+    if stored and served and served is not stored.content:
+        problems = [codes.INVALID_CERTIFICATE.found(ref, stored.checked.field, stored.checked.fault)]
     index.findings.replace(("certificate", name), {ref: tuple(problems)})
 
 

@@ -19,4 +19,14 @@ ACCESS_DENIED = ProblemCode(
     "Add the rule to the Role or ClusterRole of nodegate's ServiceAccount; kind/manifests/ has them all.",
 )
 
-CODES = (API_UNREACHABLE, ACCESS_DENIED)
+SERVED_FROM_STATE = ProblemCode(
+    "ServedFromState",
+    "The Kubernetes API server has not listed everything since nodegate started, so what an earlier run kept in the "
+    "state folder is served. New proxies get that, and nothing is taken from any proxy before the listing is complete. "
+    "Private keys are not kept unless --state-secrets is given: proxies that have them keep them, a new proxy cannot "
+    "answer for those TLS hosts yet.",
+    "See whether the API server runs and can be reached from here; nodegate tries again by itself.",
+    Severity.WARNING,
+)
+
+CODES = (API_UNREACHABLE, ACCESS_DENIED, SERVED_FROM_STATE)

@@ -82,6 +82,11 @@ class Connection:
         self._generation = 0
 
     @property
+    def server(self) -> str:
+        """The server's URL."""
+        return self._credentials.server
+
+    @property
     def chosen(self) -> str:
         """Which server was chosen and why, for people."""
         return f"{self._credentials.server} ({self._credentials.chosen})"

@@ -21,6 +21,7 @@ import msgspec
 import structlog
 
 from nodegate.model.changes import ObjectChange
+from nodegate.model.objects import Object
 from nodegate.model.refs import Ref
 from nodegate.source.kubernetes.answers import GONE, Expired, Interrupted, NotServed, Refused, Untrusted
 from nodegate.source.kubernetes.backoff import Backoff
@@ -96,6 +97,12 @@ class Informer:
         self._version = ""
         self._streams = True
         self._listing: dict[Ref, Found] | None = None
+
+    def begin_with(self, objects: Mapping[Ref, Object]) -> None:
+        """Take what is known from an earlier run as told already: the first listing hands on the difference to it."""
+        kind, namespace = self.resource.kind, self.namespace
+        mine = {ref: one for ref, one in objects.items() if ref.kind is kind and namespace in {"", ref.namespace}}
+        self.replica.objects.update(mine)
 
     async def run(self) -> None:
         """Follow until cancelled; nothing that a server does ends it."""

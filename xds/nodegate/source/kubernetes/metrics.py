@@ -30,6 +30,11 @@ class WatchCollector(Collector):
             "Since when nothing was heard, bookmarks included.",
             labels=("resource",),
         )
+        troubles = GaugeMetricFamily(
+            "nodegate_watch_unserved_seconds",
+            "For how long the API server has not served a resource; 0 while it does.",
+            labels=("resource",),
+        )
         restarts = CounterMetricFamily(
             "nodegate_watch_restarts", "Times a watch was begun anew, and why.", labels=("resource", "reason")
         )
@@ -37,9 +42,11 @@ class WatchCollector(Collector):
         for name, informers in self._by_resource().items():
             objects.add_metric((name,), sum(len(informer.replica.objects) for informer in informers))
             ages.add_metric((name,), max(now - informer.last_event for informer in informers))
+            unserved = (now - informer.trouble_since for informer in informers if informer.trouble)
+            troubles.add_metric((name,), max(unserved, default=0.0))
             for reason, count in sorted(sum((informer.restarts for informer in informers), Counter()).items()):
                 restarts.add_metric((name, reason), count)
-        yield from (objects, ages, restarts)
+        yield from (objects, ages, troubles, restarts)
 
     def _by_resource(self) -> dict[str, list[Informer]]:
         found: dict[str, list[Informer]] = {}

@@ -6,10 +6,12 @@ import asyncio
 import random
 import time
 from asyncio import TaskGroup, get_running_loop
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from nodegate.model.changes import Batch, ObjectChange, Upsert
+from nodegate.model.objects import Object
 from nodegate.model.problem import Problem
 from nodegate.model.refs import Kind, Ref
 from nodegate.source.kubernetes import codes
@@ -18,6 +20,16 @@ from nodegate.source.kubernetes.informer import Api, Informer
 from nodegate.source.kubernetes.resources import WATCHED
 
 _FORBIDDEN = 403
+
+STORED_AFTER_SECONDS = 5.0
+"""How long an API server may take to list everything before what an earlier run kept is served.
+
+Long enough for a server that is there, so that proxies are not sent what is out of date only to be corrected; shorter
+than the 15 s that Envoy waits for its first configuration.
+"""
+
+_SERVER = Ref(Kind.CLUSTER, "", "Kubernetes API")
+_NOTHING: Mapping[Ref, Object] = MappingProxyType({})
 
 
 class KubernetesSource:
@@ -33,11 +45,18 @@ class KubernetesSource:
         api: Api,
         namespaces: Sequence[str] = (),
         *,
+        stored: Mapping[Ref, Object] = _NOTHING,
         chance: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Follow these namespaces, or all when none is named. ``clock`` gives Unix seconds, ``chance`` 0 to 1."""
+        """Follow these namespaces, or all when none is named. ``clock`` gives Unix seconds, ``chance`` 0 to 1.
+
+        ``stored`` is what an earlier run kept: the last good version of everything, and what is told when the server
+        does not list everything soon.
+        """
         self._clock = clock
+        self._stored = stored
+        self._stored_since: float | None = None
         self._epoch = 0.0  # Unix seconds when the event loop's clock was 0
         self._told: set[Ref] = set()
         self._confined = bool(namespaces)
@@ -48,6 +67,9 @@ class KubernetesSource:
             for resource in WATCHED
             for namespace in (namespaces if namespaces and resource.kind.namespaced else ("",))
         )
+
+        for informer in self.informers:
+            informer.begin_with(stored)
 
     async def run(self) -> None:
         """Follow the cluster until cancelled."""
@@ -63,6 +85,8 @@ class KubernetesSource:
         """
         told: tuple[Problem, ...] = ()
         synced = False
+        if self._stored and not await self._is_listed_soon():
+            yield self._tell_stored()
         while True:
             await self._news.wait()
             self._news.clear()
@@ -75,6 +99,26 @@ class KubernetesSource:
             if others or problems != told or synced != was_synced:
                 yield Batch(others, synced, problems)
             told = problems
+
+    async def _is_listed_soon(self) -> bool:
+        """Wait for the first listing; in time, it joins what is stored, which was never told."""
+        try:
+            async with asyncio.timeout(STORED_AFTER_SECONDS):
+                while not self._synced():
+                    await self._news.wait()
+                    self._news.clear()
+        except TimeoutError:
+            return False
+        finally:
+            self._news.set()
+        self._pending = {**{ref: Upsert(one) for ref, one in self._stored.items()}, **self._pending}
+        return True
+
+    def _tell_stored(self) -> Batch:
+        """Return what is stored; what was listed since comes after it, as the difference to it."""
+        self._stored_since = self._clock()
+        self._told.update(self._stored)
+        return Batch(tuple(map(Upsert, self._stored.values())), synced=False, problems=self._problems(), stale=True)
 
     def _take(self, changes: tuple[ObjectChange, ...]) -> None:
         for change in changes:
@@ -104,14 +148,28 @@ class KubernetesSource:
         of_objects = [problem for informer in self.informers for problem in informer.replica.broken.values()]
         denied = [_access_denied(informer) for informer in self.informers if _denied(informer)]
         silent = [informer for informer in self.informers if informer.trouble and not _denied(informer)]
-        return tuple(sorted([*of_objects, *denied, *([self._unreachable(silent)] if silent else [])]))
+        found = [*of_objects, *denied, *([self._unreachable(silent)] if silent else []), *self._served_from_state()]
+        return tuple(sorted(found))
+
+    def _served_from_state(self) -> list[Problem]:
+        unlisted = sorted({informer.resource.plural for informer in self.informers if not informer.listed})
+        if self._stored_since is None or self._synced():
+            return []
+        since = _shown(self._stored_since)
+        message = f"What an earlier run kept is served since {since}; not listed yet: {', '.join(unlisted)}."
+        return [codes.SERVED_FROM_STATE.found(_SERVER, "", message)]
 
     def _unreachable(self, silent: Sequence[Informer]) -> Problem:
         first = min(silent, key=lambda informer: informer.trouble_since)
-        when = datetime.fromtimestamp(int(self._epoch + first.trouble_since), UTC).isoformat().replace("+00:00", "Z")
+        when = _shown(self._epoch + first.trouble_since)
         whose = ", ".join(sorted({informer.resource.plural for informer in silent}))
         message = f"The API server has not served {whose} since {when}: {first.trouble}"
-        return codes.API_UNREACHABLE.found(Ref(Kind.CLUSTER, "", "Kubernetes API"), "", message)
+        return codes.API_UNREACHABLE.found(_SERVER, "", message)
+
+
+def _shown(time: float) -> str:
+    """Return Unix seconds as people read them."""
+    return datetime.fromtimestamp(int(time), UTC).isoformat().replace("+00:00", "Z")
 
 
 def _denied(informer: Informer) -> bool:
