@@ -5,6 +5,7 @@
     ++ CDS c1@1, EDS c1@1, LDS l1@1(r1), RDS r1@1(c1)   the target: put these in (name@content(names it holds))
     -- CDS c1, EDS c1                                   the target: take these out
     <- CDS '' NODE                                      the client asks; '' is an empty nonce, NODE says who it is
+    <- SRD sub[*] NODE AGENT                            a redirect agent asks
     <- EDS sub[c1] unsub[c2] init{c1:1} n7 error{no}    delta
     <- EDS [c1,c2] v1 n3                                state of the world: all names, version, nonce
     -> CDS n1[c1@1,c2] removed[c3]                      what the server sends next: exactly these resources
@@ -241,6 +242,8 @@ class Wire:
         if "NODE" in rest:
             message.node.id = NODE_ID
             message.node.client_features.extend(self.features)
+        if "AGENT" in rest:
+            message.node.metadata["nodegate.dev/role"] = "agent"
         if (error := re.search(r"error\{([^}]*)\}", rest)) is not None:
             message.error_detail.code, message.error_detail.message = 13, error[1]
         if self.variant is Variant.DELTA:

@@ -13,6 +13,8 @@ from prometheus_client.registry import Collector
 
 from nodegate.debug.state import Durations, State
 from nodegate.server.clients import Clients, ClientStatus
+from nodegate.server.protocol.postponement import reason_of
+from nodegate.server.protocol.request import AGENT
 from nodegate.snapshot.type_urls import SHORT_NAME
 
 
@@ -76,17 +78,26 @@ def _snapshot(state: State) -> Iterator[Metric]:
 
 def _proxies(clients: tuple[ClientStatus, ...]) -> Iterator[Metric]:
     connected = Counter({("delta",): 0, ("sotw",): 0})
+    agents = 0
+    waiting: Counter[tuple[str, ...]] = Counter()
     behind: Counter[tuple[str, ...]] = Counter()
     rejecting: Counter[tuple[str, ...]] = Counter()
     for client in clients:
-        connected[client.variant,] += 1
+        agents += client.role == AGENT
+        connected[client.variant,] += client.role != AGENT
         for of_type in client.types:
             label = (SHORT_NAME.get(of_type.type_url, of_type.type_url),)
             behind[label] += not of_type.synced
             rejecting[label] += bool(of_type.rejected)
-    yield _gauge("nodegate_proxies", "Streams that are open, by variant of the protocol.", ("variant",), connected)
+            waiting.update((client.facts.node, reason_of(words)) for words in of_type.postponed.values())
+    yield _gauge(
+        "nodegate_proxies", "Proxies whose streams are open, by variant of the protocol.", ("variant",), connected
+    )
     yield _gauge("nodegate_proxies_behind", "Streams that do not have it all, by type.", ("type",), behind)
     yield _gauge("nodegate_proxies_rejecting", "Streams that reject something, by type.", ("type",), rejecting)
+    yield _gauge("nodegate_agents", "Redirect agents that are connected.", (), {(): agents})
+    text = "Redirects that the agent of a node has not installed yet, by what it says."
+    yield _gauge("nodegate_redirects_not_installed", text, ("node", "reason"), waiting)
 
 
 def _responses(clients: Clients) -> Iterator[Metric]:

@@ -83,10 +83,13 @@ def _resource_configs(state: TypeState, target: Target, facts: NodeFacts, *, con
 def _resource_config(state: TypeState, name: str, resource: Resource | None, *, contents: bool) -> Any:
     config = csds_pb2.ClientConfig.GenericXdsConfig(type_url=state.type_url, name=name)
     config.config_status, config.client_status = _status(state, name, resource)
-    rejection = state.rejections.rejected.get(name)
+    rejection, postponement = state.rejections.rejected.get(name), state.postponed.get(name)
     if rejection is not None:
         config.error_state.details = rejection.text
         config.error_state.version_info = rejection.version
+    elif postponement is not None:
+        config.error_state.details = postponement.words
+        config.error_state.version_info = postponement.version or ""
     held = state.ledger.get(name)
     if held is not None:
         config.version_info = held.version
@@ -102,6 +105,8 @@ def _status(state: TypeState, name: str, resource: Resource | None) -> tuple[int
     if resource is None:
         return csds_pb2.STALE if held else csds_pb2.NOT_SENT, _RESOURCE.DOES_NOT_EXIST
     if rejection is not None and rejection.version == resource.version:
+        return csds_pb2.ERROR, _RESOURCE.NACKED
+    if state.postpones(name, resource.version):
         return csds_pb2.ERROR, _RESOURCE.NACKED
     if held is not None and held.version == resource.version:
         return csds_pb2.SYNCED, _RESOURCE.ACKED

@@ -13,7 +13,7 @@ from nodegate.server.protocol.type_state import TypeState
 from nodegate.snapshot.facts import NodeFacts
 from nodegate.snapshot.resource import Key
 from nodegate.snapshot.target import Target
-from nodegate.snapshot.type_urls import CLUSTER, LISTENER
+from nodegate.snapshot.type_urls import CLUSTER, LISTENER, REDIRECT
 from nodegate.snapshot.votes import Votes
 
 
@@ -23,7 +23,8 @@ class TypeStatus:
 
     ``names`` counts the names asked for besides the wildcard; ``sent``, ``acked`` and ``nacked`` count responses;
     ``waiting`` says in sentences what is held back and why; ``rejected`` maps a resource to the client's own text.
-    ``synced``: nothing is in flight, held back or rejected.
+    ``postponed`` says of each redirect that an agent has not installed yet why, in its words. ``synced``: nothing is in
+    flight, held back, postponed or rejected.
     """
 
     type_url: str
@@ -36,13 +37,17 @@ class TypeStatus:
     nacked: int
     waiting: tuple[str, ...]
     rejected: Mapping[str, str]
+    postponed: Mapping[str, str]
     last_nack: str
     synced: bool
 
 
 @dataclass(frozen=True, slots=True)
 class ClientStatus:
-    """One connected client. ``connected_at`` is in seconds since the epoch; ``peer`` is gRPC's word for its address."""
+    """One connected client. ``connected_at`` is in seconds since the epoch; ``peer`` is gRPC's word for its address.
+
+    ``role`` is ``agent`` or empty, which is a proxy.
+    """
 
     id: int
     node_id: str
@@ -52,6 +57,7 @@ class ClientStatus:
     connected_at: float
     user_agent: str
     types: tuple[TypeStatus, ...]
+    role: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,11 @@ class Connection:
     def node_id(self) -> str:
         """The id of the node, empty as long as the client has not said it."""
         return self.stream.node.id if self.stream.node else ""
+
+    @property
+    def is_agent(self) -> bool:
+        """Whether this is the stream of a redirect agent."""
+        return self.stream.node is not None and self.stream.node.is_agent
 
     def rejects(self, target: Target) -> Iterator[tuple[Key, str]]:
         """Yield what this client rejects of the target's content now, with its text."""
@@ -103,12 +114,14 @@ class Connection:
             connected_at=self.connected_at,
             user_agent=node.user_agent if node else "",
             types=tuple(_type_status(state) for state in self.stream.states.values()),
+            role=node.role if node else "",
         )
 
 
 def _type_status(state: TypeState) -> TypeStatus:
     counters = state.counters
     waiting = tuple(f"{name} {hold.reason}" for name, (hold, _) in sorted(state.holds.items()))
+    postponed = {name: one.words for name, one in sorted(state.postponed.items())}
     rejected = {name: rejection.text for name, rejection in sorted(state.rejections.rejected.items())}
     return TypeStatus(
         type_url=state.type_url,
@@ -121,8 +134,9 @@ def _type_status(state: TypeState) -> TypeStatus:
         nacked=counters.nacked,
         waiting=waiting,
         rejected=rejected,
+        postponed=postponed,
         last_nack=counters.last_nack,
-        synced=state.outstanding is None and not waiting and not rejected,
+        synced=state.outstanding is None and not (waiting or postponed or rejected),
     )
 
 
@@ -170,9 +184,20 @@ class Clients:
         return tuple(self._connections.values())
 
     def node_ids(self) -> frozenset[str]:
-        """Return the ids of all nodes that are connected."""
+        """Return the ids of all proxies that are connected."""
         nodes = (connection.stream.node for connection in self._connections.values())
-        return frozenset(node.id for node in nodes if node is not None)
+        return frozenset(node.id for node in nodes if node is not None and not node.is_agent)
+
+    def agents(self) -> tuple[Connection, ...]:
+        """Return the stream of every redirect agent that is connected to this replica, oldest first."""
+        return tuple(one for one in self._connections.values() if one.is_agent)
+
+    def is_redirected(self, redirect: str, target: Target) -> bool:
+        """Return whether an agent has installed the target's content of this redirect (``namespace/service/port``).
+
+        Another replica may know of agents that this one does not.
+        """
+        return any(agent.holds((REDIRECT, redirect), target) for agent in self.agents())
 
     def votes(self, target: Target) -> tuple[Votes, ...]:
         """Return what clients say about every resource that one of them rejects at the target's content."""

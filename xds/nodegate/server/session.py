@@ -10,6 +10,7 @@ import structlog
 
 from nodegate.server.clients import Connection
 from nodegate.server.protocol.decode import decode_request
+from nodegate.server.protocol.postponement import POSTPONED_BY_NACK
 from nodegate.server.protocol.request import ClientNode, ProtocolError, Request
 from nodegate.server.protocol.stream import Refusal
 from nodegate.snapshot.publisher import Publisher
@@ -125,6 +126,9 @@ class Session:
 
     def _report(self, refusal: Refusal) -> None:
         node = self._stream.node
+        if refusal.type_url in POSTPONED_BY_NACK:
+            log.info("An agent has not installed everything yet.", node=node.id if node else "", reason=refusal.text)
+            return
         log.warning(
             "A proxy rejected configuration; it keeps what it has.",
             node=node.id if node else "",

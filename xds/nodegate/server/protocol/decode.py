@@ -12,6 +12,7 @@ from nodegate.snapshot.facts import NodeFacts
 
 NODE_KEY = "nodegate.dev/node"
 ZONE_KEY = "nodegate.dev/zone"
+ROLE_KEY = "nodegate.dev/role"
 TRANSPARENT_KEY = "nodegate.dev/transparent"
 
 
@@ -65,7 +66,9 @@ def _node(message: Any) -> ClientNode | None:
         zone=_text(metadata, ZONE_KEY) or node.locality.zone,
         transparent=TRANSPARENT_KEY in metadata and metadata[TRANSPARENT_KEY].bool_value,
     )
-    return ClientNode(node.id, _user_agent(node), facts, frozenset(node.client_features))
+    return ClientNode(
+        node.id, _user_agent(node), facts, frozenset(node.client_features), role=_text(metadata, ROLE_KEY)
+    )
 
 
 def _text(metadata: Any, key: str) -> str:

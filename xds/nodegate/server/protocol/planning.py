@@ -160,7 +160,9 @@ def _decide(state: TypeState, want: Resource, gate: Gate, updates: Updates, now:
     held, forced = state.ledger.get(name), name in agenda.forced
     if state.rejections.awaits_trial(name, want.version):
         return
-    if state.rejections.refuses(name, want.version):
+    if state.postpones(name, want.version) and not forced:
+        agenda.done(name)
+    elif state.rejections.refuses(name, want.version):
         _keep_old(state, name, updates)
     elif held is not None and want.version == held.version and not forced and name not in state.refused:
         if isinstance(held, Reported):
@@ -222,7 +224,7 @@ def _version(state: TypeState, target: Target, name: str) -> str | None:
 def _pending(state: TypeState, target: Target, framing: Framing) -> SharedUpdate | None:
     """Return the update that this stream needs, if it is one that many streams share."""
     agenda, ledger = state.agenda, state.ledger
-    if state.type_url == SECRET or ledger.own or state.refused or state.rejections or agenda.leaving:
+    if state.type_url == SECRET or ledger.own or state.refused or state.postponed or state.rejections or agenda.leaving:
         return None
     mapping = target.of_type(state.type_url)
     if _takes_all(state) or _asks_again_for_all(state, mapping):

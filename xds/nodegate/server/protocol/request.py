@@ -9,6 +9,9 @@ from types import MappingProxyType
 
 from nodegate.snapshot.facts import NodeFacts
 
+AGENT = "agent"
+"""The role that a redirect agent says it has; everybody else says none."""
+
 
 class Variant(StrEnum):
     """The two variants of the protocol."""
@@ -29,6 +32,12 @@ class ClientNode:
     user_agent: str
     facts: NodeFacts
     features: frozenset[str] = frozenset()
+    role: str = ""
+
+    @property
+    def is_agent(self) -> bool:
+        """Whether this is the redirect agent of its node, and no proxy."""
+        return self.role == AGENT
 
 
 @dataclass(frozen=True, slots=True)

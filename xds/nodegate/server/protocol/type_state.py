@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from nodegate.server.protocol.agenda import Agenda, Hold
 from nodegate.server.protocol.ledger import EMPTY, UNKNOWN, Held, Ledger, Reported
+from nodegate.server.protocol.postponement import POSTPONED_BY_NACK, Postponement, words_by_name
 from nodegate.server.protocol.rejection import Rejections
 from nodegate.server.protocol.request import Request, Variant
 from nodegate.server.protocol.shared import SharedUpdate, whole_type
@@ -76,6 +77,8 @@ class TypeState:
         )
         self.ledger = Ledger(facts)
         self.rejections = Rejections()
+        self.postponed: dict[str, Postponement] = {}
+        """What an agent has not installed yet, of the types of which a NACK says only that."""
         self.agenda = Agenda()
         self.outstanding: Outstanding | None = None
         self.pending: SharedUpdate | None = None
@@ -172,11 +175,17 @@ class TypeState:
         if shared and self._is_plain and outstanding.edits == self.subscription.edits and self._take_over(shared):
             return
         for name, resource in outstanding.sent.items():
-            if self.subscription.wants(name):
-                self.ledger.put(name, resource)
-                self.refused.pop(name, None)
-                if resource is not None:
-                    self.rejections.accept(name, resource.version)
+            self._take(name, resource)
+
+    def _take(self, name: str, resource: Resource | None) -> None:
+        """Note that the client took this, or that there is nothing under the name."""
+        if not self.subscription.wants(name):
+            return
+        self.ledger.put(name, resource)
+        self.refused.pop(name, None)
+        self.postponed.pop(name, None)
+        if resource is not None:
+            self.rejections.accept(name, resource.version)
 
     def _take_over(self, shared: SharedUpdate) -> bool:
         """Hold a whole update by reference; return whether that could be done."""
@@ -188,11 +197,13 @@ class TypeState:
 
     @property
     def _is_plain(self) -> bool:
-        return not self.ledger.own and not self.refused and not self.rejections
+        return not (self.ledger.own or self.refused or self.postponed or self.rejections)
 
     def _refuse(self, outstanding: Outstanding, text: str) -> Refused:
         self.counters.nacked += 1
         self.counters.last_nack = text
+        if self.type_url in POSTPONED_BY_NACK:
+            return self._postpone(outstanding, text)
         carried = {name: one for name, one in outstanding.sent.items() if one is not None}
         # Without what it held before, half a set would take from a state-of-the-world client what it still serves.
         may_halve = not (self.whole_set and self.resumed and not self.counters.acked)
@@ -208,6 +219,23 @@ class TypeState:
         for name in outstanding.sent.keys() - carried.keys():
             self._refuse_absence(name, alone=not carried)
         return Refused(text, tuple(carried[name] for name in sorted(guilty)))
+
+    def _postpone(self, outstanding: Outstanding, text: str) -> Refused:
+        """Note what an agent has not installed yet; what its text does not name is done."""
+        waiting = words_by_name(text, outstanding.sent)
+        for name, resource in outstanding.sent.items():
+            if name in waiting:
+                self.postponed[name] = Postponement(resource.version if resource else None, waiting[name])
+                if resource is not None:
+                    self.refused[name] = resource
+            else:
+                self._take(name, resource)
+        return Refused(text, ())
+
+    def postpones(self, name: str, version: str | None) -> bool:
+        """Return whether the agent was sent this very content and has not installed it yet: it will ask for it."""
+        postponement = self.postponed.get(name)
+        return postponement is not None and postponement.version == version
 
     def _refuse_absence(self, name: str, *, alone: bool) -> None:
         """Say again that a name is gone, unless that alone was refused: then it could go on for ever."""
@@ -235,6 +263,7 @@ class TypeState:
     def _forget(self, name: str) -> None:
         self.ledger.put(name, None)
         self.refused.pop(name, None)
+        self.postponed.pop(name, None)
         self.agenda.forget(name)
 
     # --- the target ----------------------------------------------------------------------------------------------
