@@ -21,7 +21,7 @@ WAITING, PORT_HELD, KERNEL_REFUSED = "waiting for listener", "port held", "kerne
 
 @dataclass(frozen=True, slots=True)
 class Postponement:
-    """One resource that is not installed: its version, None where it is to be removed, and why, in the agent's words."""
+    """One resource that is not installed: its version, None where it is to go, and why, in the agent's words."""
 
     version: str | None
     words: str
