@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from nodegate.errors import NodegateError
 
@@ -95,11 +95,14 @@ class ServerProcess(Process):
         return before
 
 
+AnyProcess = TypeVar("AnyProcess", bound=Process)
+
+
 @contextmanager
-def running(process: Process) -> Iterator[None]:
+def running(process: AnyProcess) -> Iterator[AnyProcess]:
     """End the process when the block is left."""
     try:
-        yield
+        yield process
     finally:
         process.quit()
 

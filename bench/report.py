@@ -15,24 +15,22 @@ Results = Mapping[str, Mapping[str, float]]
 def table(scenario: Scenario, results: Results, scale: float = 1.0) -> str:
     """Return one scenario's figures, and under them nodegate's in relation to each other server's."""
     title = scenario.title if scale == 1.0 else f"{scenario.title}, at scale {scale:g}"
-    rows = [["", *(figure.heading for figure in scenario.figures)]]
-    rows += [[TITLES[server], *_values(scenario, results[server])] for server in scenario.servers if server in results]
-    if NODEGATE in results:
-        others = (server for server in scenario.servers if server in results and server != NODEGATE)
-        rows += [[f"nodegate / {TITLES[other]}", *_ratios(scenario, results, other)] for other in others]
+    titled = {TITLES[server]: results[server] for server in scenario.servers if server in results}
+    return table_of(title, scenario.figures, titled, TITLES[NODEGATE])
+
+
+def table_of(title: str, figures: Sequence[Figure], results: Results, ours: str) -> str:
+    """Return the figures of each server by its title, and under them ours in relation to each other's."""
+    rows = [["", *(figure.heading for figure in figures)]]
+    rows += [[name, *(_value(figure, found[figure.key]) for figure in figures)] for name, found in results.items()]
+    for name, found in results.items():
+        if ours in results and name != ours:
+            rows.append([f"{ours} / {name}", *(_ratio(figure, results[ours], found) for figure in figures)])
     return f"### {title}\n\n{_aligned(rows)}\n"
-
-
-def _values(scenario: Scenario, figures: Mapping[str, float]) -> list[str]:
-    return [_value(figure, figures[figure.key]) for figure in scenario.figures]
 
 
 def _value(figure: Figure, value: float) -> str:
     return "never" if isnan(value) else figure.form.format(value)
-
-
-def _ratios(scenario: Scenario, results: Results, other: str) -> list[str]:
-    return [_ratio(figure, results[NODEGATE], results[other]) for figure in scenario.figures]
 
 
 def _ratio(figure: Figure, ours: Mapping[str, float], theirs: Mapping[str, float]) -> str:

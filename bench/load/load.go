@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
 
 	"nodegate.dev/bench/internal/control"
@@ -23,6 +24,7 @@ type plan struct {
 	KeepVersions  bool           `json:"keep_versions"` // for a later reconnect with initial_resource_versions
 	Prefix        string         `json:"prefix"`        // of the node names
 	Timeout       float64        `json:"timeout_s"`
+	Await         bool           `json:"await"` // the server may not serve yet: try again at once until it does
 }
 
 func (p *plan) nodeName(number int) string {
@@ -72,6 +74,8 @@ func (l *load) dial() error {
 			grpc.WithStaticConnWindowSize(64<<20), // the client's window never holds a server back
 			grpc.WithStaticStreamWindowSize(64<<20),
 			grpc.WithSharedWriteBuffer(true),
+			grpc.WithDefaultCallOptions(grpc.WaitForReady(l.plan.Await)),
+			grpc.WithConnectParams(l.patience()),
 		)
 		if err != nil {
 			return err
@@ -79,6 +83,15 @@ func (l *load) dial() error {
 		l.connections[i] = connection
 	}
 	return nil
+}
+
+// patience is gRPC's own, but where a server is awaited it is seen within milliseconds that it listens.
+func (l *load) patience() grpc.ConnectParams {
+	policy := backoff.DefaultConfig
+	if l.plan.Await {
+		policy = backoff.Config{BaseDelay: 5 * time.Millisecond, Multiplier: 1, MaxDelay: 5 * time.Millisecond}
+	}
+	return grpc.ConnectParams{Backoff: policy, MinConnectTimeout: 20 * time.Second}
 }
 
 func (l *load) hangUp() {

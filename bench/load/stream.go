@@ -3,9 +3,12 @@ package main
 import (
 	"context"
 	"sync"
+	"time"
 	"unique"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // subscription is what a stream wants of one type. Streams share it.
@@ -71,7 +74,7 @@ func (c *client) connect(connection *grpc.ClientConn, resume bool) error {
 			break
 		}
 	}
-	go c.receive(stream)
+	go c.receive(connection, stream)
 	return nil
 }
 
@@ -103,13 +106,28 @@ func plain(versions map[unique.Handle[string]]unique.Handle[string]) map[string]
 	return out
 }
 
-func (c *client) receive(stream grpc.ClientStream) {
+const refusedPause = 10 * time.Millisecond
+
+// isTooEarly says whether the server listens but has nothing to send yet.
+func (c *client) isTooEarly(err error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.responses == 0 && status.Code(err) == codes.Unavailable
+}
+
+func (c *client) receive(connection *grpc.ClientConn, stream grpc.ClientStream) {
 	for {
 		var message arrival
 		err := stream.RecvMsg(&message)
 		if err == nil {
 			err = c.take(message)
 			message.message.Free()
+		} else if c.plan.Await && c.isTooEarly(err) {
+			time.Sleep(refusedPause)
+			err = c.connect(connection, false)
+			if err == nil {
+				return // the new stream has a receiver of its own
+			}
 		}
 		if err != nil {
 			c.fail(stream, err)
@@ -219,12 +237,20 @@ func (c *client) done() bool {
 	return true
 }
 
-// arrivedAt is when what was waited for was complete, or else when the last thing came; 0 for never.
+// arrivedAt is when all that was waited for was complete, or when the last thing came if nothing was; 0 for never.
 func (c *client) arrivedAt() int64 {
+	arrived, waited := int64(0), false
 	for i := range c.have {
-		if c.have[i].wanted > 0 {
-			return c.have[i].doneAt
+		if c.have[i].wanted == 0 {
+			continue
 		}
+		if c.have[i].doneAt == 0 {
+			return 0
+		}
+		arrived, waited = max(arrived, c.have[i].doneAt), true
+	}
+	if waited {
+		return arrived
 	}
 	return c.lastAt
 }

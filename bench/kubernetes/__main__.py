@@ -1,0 +1,69 @@
+"""``python -m bench.kubernetes``: let nodegate and Contour take turns at one real Kubernetes API, and print tables."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from statistics import median
+
+import click
+
+from bench.driver import raise_descriptor_limit
+from bench.golang import programs
+from bench.kubernetes import namespace
+from bench.kubernetes.contour import contour
+from bench.kubernetes.scenario import Figures, Scenario
+from bench.kubernetes.servers import NODEGATE, SERVERS
+from bench.kubernetes.site import Site, running_site
+from bench.kubernetes.start import PATCH, START
+from bench.kubernetes.traffic import ALONE, AMONG_OTHERS, LOST
+from bench.report import table_of
+from bench.scenarios.scenario import scaled
+from nodegate.errors import NodegateError
+from tools.kubernetes import AssetsError, assets
+
+ALL = (ALONE, LOST, AMONG_OTHERS, START, PATCH)
+"""In the order of how many objects there have to be: none is ever removed."""
+
+
+@click.command()
+@click.option("--only", metavar="NAME,...", default="", help=f"Scenarios: {', '.join(one.name for one in ALL)}.")
+@click.option("--servers", metavar="NAME,...", default=",".join(SERVERS), show_default=True, help="Whom to measure.")
+@click.option("--repetitions", default=1, show_default=True, help="Each server has its turn this often; medians count.")
+@click.option("--scale", default=1.0, show_default=True, help="Size of everything; 1 is what the figures are for.")
+def main(only: str, servers: str, repetitions: int, scale: float) -> None:
+    """Measure nodegate beside Contour against a real Kubernetes API. Prints figures, asserts nothing."""
+    contour(), programs(), assets()  # what has to be built is built while there is a network
+    namespace.enter()
+    raise_descriptor_limit()
+    chosen = [one for one in ALL if not only or one.name in only.split(",")]
+    with running_site() as site:
+        for scenario in chosen:
+            site.fill(scaled(scenario.others, scale) if scenario.others else 0)
+            asked = [server for server in scenario.servers if server in servers.split(",")]
+            results = {server: _measure(site, scenario, server, repetitions, scale) for server in asked}
+            click.echo(_table(scenario, results, scale))
+
+
+def _measure(site: Site, scenario: Scenario, server: str, repetitions: int, scale: float) -> Figures:
+    runs: list[Figures] = []
+    for _ in range(repetitions):
+        runs.append(scenario.measure(site, server, scale))
+        print(f"{scenario.name} {server} {dict(runs[-1])}", file=sys.stderr, flush=True)
+    return {key: median(run[key] for run in runs) for key in runs[0]}
+
+
+def _table(scenario: Scenario, results: Mapping[str, Figures], scale: float) -> str:
+    title = scenario.title if scale == 1.0 else f"{scenario.title}, at scale {scale:g}"
+    titled = {SERVERS[server].title: figures for server, figures in results.items()}
+    return table_of(title, scenario.figures, titled, SERVERS[NODEGATE].title)
+
+
+if __name__ == "__main__":
+    try:
+        main(standalone_mode=False)
+    except (NodegateError, AssetsError) as error:
+        sys.exit(f"bench: {error}")
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
