@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.rig.addresses import free_port
+from tests.e2e.rig.backend import Backends
 from tests.kube.cluster import Cluster
+from tests.kube.stage import ACCOUNT, MANIFESTS, own_address
 from tools.kubernetes import AssetsError, present
 
 
@@ -30,6 +33,25 @@ def cluster(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield cluster
     finally:
         cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def account(cluster: Cluster) -> Path:
+    """Return a configuration with the token of the ServiceAccount that our manifests make, and its rules alone."""
+    cluster.kubectl("apply", "-f", str(MANIFESTS))
+    namespace, name = ACCOUNT
+    token = cluster.kubectl("create", "token", name, "-n", namespace).strip()
+    return cluster.write_kubeconfig("nodegate-account", {"token": token})
+
+
+@pytest.fixture(scope="session")
+def backends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backends]:
+    """Return two backends on an address that Kubernetes takes for a Pod's."""
+    address = own_address()
+    names = {name: (address, free_port(address)) for name in ("details", "reviews")}
+    backends = Backends(names, tmp_path_factory.mktemp("backends") / "log")
+    yield backends
+    backends.stop()
 
 
 @pytest.fixture

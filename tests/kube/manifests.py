@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,6 +34,12 @@ def ingress(namespace: str, name: str, paths: Mapping[str, str], *, class_name: 
     ]
     spec = {"ingressClassName": class_name, "rules": [{"http": {"paths": rules}}]}
     return _object("networking.k8s.io/v1", "Ingress", namespace, name, spec=spec)
+
+
+def tls_secret(namespace: str, name: str, data: Mapping[str, bytes]) -> Manifest:
+    """Return a Secret with a certificate and its key."""
+    encoded = {key: b64encode(value).decode() for key, value in data.items()}
+    return _object("v1", "Secret", namespace, name, type="kubernetes.io/tls", data=encoded)
 
 
 def node(name: str, address: str) -> Manifest:

@@ -3,65 +3,24 @@
 from __future__ import annotations
 
 import re
-import socket
 import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
-import yaml
 
-from nodegate.demo.envoy_binary import ENVIRONMENT, cached_envoy
 from nodegate.model.generated_service import service_name
-from tests.e2e.rig.addresses import free_port
 from tests.e2e.rig.backend import Backends
 from tests.e2e.rig.envoy import Envoy
 from tests.e2e.rig.fetching import fetch
 from tests.e2e.rig.waiting import eventually
 from tests.kube.cluster import Cluster
 from tests.kube.control_plane import ControlPlane
-from tests.kube.manifests import ingress, node, pod, running, service
-
-MANIFESTS = Path(__file__).resolve().parent.parent.parent / "kind" / "manifests"
-ACCOUNT = ("nodegate-system", "nodegate")
+from tests.kube.manifests import ingress, node, service
+from tests.kube.stage import envoy_binary, run_backend
 
 soon = partial(eventually, within=30.0)  # every step takes kubectl, which takes its time on a busy machine
-
-
-@pytest.fixture(scope="module")
-def backends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backends]:
-    """Return two backends on an address that is not loopback: the API server refuses that in EndpointSlices."""
-    address = _own_address()
-    names = {name: (address, free_port(address)) for name in ("details", "reviews")}
-    backends = Backends(names, tmp_path_factory.mktemp("backends") / "log")
-    yield backends
-    backends.stop()
-
-
-def _envoy_binary() -> Path:
-    binary = cached_envoy()
-    if binary is None:
-        pytest.skip(f"no Envoy: run `python -m nodegate.demo.envoy_binary` to install one, or set {ENVIRONMENT}")
-    return binary
-
-
-def _own_address() -> str:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("198.51.100.1", 9))  # sends nothing, but asks for a route
-        except OSError:
-            pytest.skip("this machine has no address but loopback, and Kubernetes has no use for that in a Pod")
-        return str(probe.getsockname()[0])
-
-
-@pytest.fixture(scope="module")
-def account(cluster: Cluster) -> Path:
-    """Return a configuration with the token of the ServiceAccount that our manifests make, and its rules alone."""
-    cluster.kubectl("apply", "-f", str(MANIFESTS))
-    namespace, name = ACCOUNT
-    token = cluster.kubectl("create", "token", name, "-n", namespace).strip()
-    return cluster.write_kubeconfig("nodegate-account", {"token": token})
 
 
 @pytest.fixture
@@ -80,26 +39,19 @@ def plane(cluster: Cluster, account: Path, tmp_path: Path) -> Iterator[ControlPl
 @pytest.fixture
 def envoy(plane: ControlPlane, tmp_path: Path) -> Iterator[Envoy]:
     """Return a real Envoy that the control plane serves."""
-    envoy = Envoy(_envoy_binary(), plane.xds_address, "delta", tmp_path / "envoy.log")
+    envoy = Envoy(envoy_binary(), plane.xds_address, "delta", tmp_path / "envoy.log")
     try:
         yield envoy
     finally:
         envoy.stop()
 
 
-def _run(cluster: Cluster, namespace: str, backends: Backends, name: str) -> None:
-    """Make a Service with one Pod that is ready, as if a kubelet ran it."""
-    address, port = backends[name]
-    cluster.apply(node("node-1", "192.0.2.10"), service(namespace, name, 80, port), pod(namespace, f"{name}-1", name))
-    cluster.apply(running(namespace, f"{name}-1", address), status=True)
-
-
 def test_an_ingress_in_the_cluster_is_served_by_envoy(
     cluster: Cluster, namespace: str, plane: ControlPlane, envoy: Envoy, backends: Backends
 ) -> None:
     """From kubectl apply to an answer; then another Pod, and the path moved to another Service."""
-    _run(cluster, namespace, backends, "details")
-    _run(cluster, namespace, backends, "reviews")
+    run_backend(cluster, namespace, backends, "details")
+    run_backend(cluster, namespace, backends, "reviews")
     cluster.apply(ingress(namespace, "shop", {"/details": "details"}, class_name="nodegate"))
     port = envoy.port_of(f"{namespace}/shop/http")
 
@@ -187,7 +139,7 @@ def test_an_ingress_has_an_address_only_after_a_proxy_has_acknowledged_it(
     time.sleep(2.0)
     assert not cluster.kubectl(*get)
 
-    envoy = Envoy(_envoy_binary(), plane.xds_address, "delta", tmp_path / "envoy.log")
+    envoy = Envoy(envoy_binary(), plane.xds_address, "delta", tmp_path / "envoy.log")
     try:
         soon(lambda: cluster.kubectl(*get) == "192.0.2.10", what="the address of the node")
     finally:
@@ -219,29 +171,3 @@ def test_a_listener_keeps_the_port_that_is_written_on_its_service(
     plane.start()
     soon(lambda: f"{namespace}/shop/http@19999" in str(plane.debug("target")), what="the listener on that port")
     assert cluster.kubectl(*get) == "http=19999"
-
-
-def test_everything_is_served_while_the_api_server_is_gone(
-    cluster: Cluster, namespace: str, account: Path, backends: Backends, tmp_path: Path
-) -> None:
-    """Static stability: ready as before, and the page of problems says since when."""
-    plane = ControlPlane(_at(account, cluster.server_at(6445), tmp_path), tmp_path / "nodegate.log")
-    cluster.start_api_server(6445)
-    try:
-        plane.start()
-        cluster.kill_api_server(6445)
-        gone = soon(lambda: "ApiUnreachable" in str(plane.debug("problems")), what="the problem")
-        assert gone
-        assert plane.is_ready()
-        assert "nodegate_watch_restarts_total" in plane.metrics()
-    finally:
-        plane.stop()
-
-
-def _at(config: Path, server: str, folder: Path) -> Path:
-    """Return a copy of a configuration that names another server."""
-    content = yaml.safe_load(config.read_text())
-    content["clusters"][0]["cluster"]["server"] = server
-    path = folder / "other.kubeconfig"
-    path.write_text(yaml.safe_dump(content))
-    return path

@@ -232,6 +232,16 @@ async def test_a_server_that_is_gone_is_asked_less_and_less_often() -> None:
         assert heard.informer.trouble_since == 0
 
 
+async def test_a_server_that_is_back_is_known_to_be_before_it_has_anything_to_say() -> None:
+    """The next event, or bookmark, may be a minute away; a watch that stays open is proof enough."""
+    async with following(answer(LISTING, Break()), unreachable, answer(Pause(60), LATER, OPEN)) as heard:
+        await asyncio.sleep(1)
+        assert heard.informer.trouble is not None
+        await asyncio.sleep(3)
+        assert heard.informer.trouble is None
+        assert heard.words == ["+apples", "+bread", "+cheese"]
+
+
 async def test_a_server_that_ends_every_watch_at_once_is_not_asked_in_a_loop() -> None:
     """An early close without an error is a failure like any other."""
     async with following(answer(LISTING, Break()), *[answer()] * 50) as heard:

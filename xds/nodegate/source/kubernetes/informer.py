@@ -13,8 +13,8 @@ import asyncio
 import random
 from asyncio import get_running_loop
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -179,10 +179,11 @@ class Informer:
         try:
             async with self._quiet_ends() as deadline, self._api.get(self._path, self._watch_query()) as answer:
                 lines, answered = Lines(), True
-                async for chunk in answer.chunks():
-                    deadline.reschedule(get_running_loop().time() + QUIET_SECONDS)
-                    for line in lines.feed(chunk):
-                        self._apply(_decoded(read_event, line))
+                with self._well_if_open():
+                    async for chunk in answer.chunks():
+                        deadline.reschedule(get_running_loop().time() + QUIET_SECONDS)
+                        for line in lines.feed(chunk):
+                            self._apply(_decoded(read_event, line))
         except _Silent:
             if not answered:
                 raise
@@ -196,6 +197,18 @@ class Informer:
         if self.last_event == heard_before and get_running_loop().time() - began < SHORT_SECONDS:
             raise Interrupted("The server ended the watch at once.")
         self.restarts["ended"] += 1
+
+    @contextmanager
+    def _well_if_open(self) -> Iterator[None]:
+        """End the trouble once a watch has been open for a moment: its first event may be a minute away."""
+        if self._listing is not None:
+            yield
+            return
+        well = get_running_loop().call_later(SHORT_SECONDS, self._note_trouble, None)
+        try:
+            yield
+        finally:
+            well.cancel()
 
     def _apply(self, event: Event) -> None:
         if event.type == "BOOKMARK":
