@@ -31,6 +31,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 from nodegate.server.protocol.decode import decode_request
 from nodegate.server.protocol.request import Variant
 from nodegate.server.protocol.stream import Refusal, Stream, StreamOptions
+from nodegate.server.protocol.withdrawal import Withdrawals
 from nodegate.snapshot.resource import Key, Resource
 from nodegate.snapshot.target import Target
 from nodegate.snapshot.type_urls import CLUSTER, ENDPOINT, LISTENER, PREFIX, REDIRECT, ROUTE, SECRET
@@ -61,6 +62,8 @@ def resource(short: str, name: str, content: str = "1", names: Iterable[str] = (
         refs = tuple((SECRET if one.startswith("s") else ROUTE, one) for one in names)
     elif short == "RDS":
         refs = tuple((CLUSTER, cluster) for cluster in names)
+    elif short == "SRD":
+        refs = tuple((LISTENER, listener) for listener in names)
     empty = short == "EDS" and content == "0"
     return Resource(TYPES[short], name, f"{name}@{content}".encode(), refs=refs, empty=empty)
 
@@ -68,7 +71,7 @@ def resource(short: str, name: str, content: str = "1", names: Iterable[str] = (
 def resources(text: str) -> list[Resource]:
     """Return the resources written as ``CDS c1@1, EDS c1@1``."""
     return [
-        resource(match["type"], match["name"], match["content"] or "1", re.findall(r"[\w./-]+", match["names"] or ""))
+        resource(match["type"], match["name"], match["content"] or "1", re.findall(r"[\w./@-]+", match["names"] or ""))
         for match in _RESOURCE.finditer(text)
     ]
 
@@ -96,10 +99,14 @@ class Wire:
         options: StreamOptions | None = None,
         features: Iterable[str] = (),
         ready: bool = True,
+        withdrawals: Withdrawals | None = None,
+        node: str = "",
     ) -> None:
         self.variant = Variant(variant)
         self.options = options or StreamOptions()
         self.features = tuple(features)
+        self.withdrawals = withdrawals
+        self.node = node
         self.target = Target()
         self.now = 100.0
         self.inbox: list[Said] = []
@@ -108,7 +115,7 @@ class Wire:
         self.ready = ready
         if world:
             self.put(world)
-        self.stream = Stream(self.variant, self.options)
+        self.stream = Stream(self.variant, self.options, self.withdrawals)
         self._deliver()
 
     # --- inputs --------------------------------------------------------------------------------------------------
@@ -128,7 +135,7 @@ class Wire:
     def redial(self) -> None:
         """Lose the stream and open another one, perhaps to another replica or after a restart."""
         assert not self.inbox, self.inbox
-        self.stream = Stream(self.variant, self.options)
+        self.stream = Stream(self.variant, self.options, self.withdrawals)
         self._deliver()
 
     def request(self, data: bytes) -> None:
@@ -241,6 +248,8 @@ class Wire:
         message: Any = _message(self.variant)(type_url=TYPES.get(short, "") if short != "-" else "")
         if "NODE" in rest:
             message.node.id = NODE_ID
+            if self.node:
+                message.node.metadata["nodegate.dev/node"] = self.node
             message.node.client_features.extend(self.features)
         if "AGENT" in rest:
             message.node.metadata["nodegate.dev/role"] = "agent"

@@ -133,6 +133,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of ``nodegate serve``. ``source`` is a folder of manifests or a cluster.
 
     ``state_dir`` None keeps nothing across restarts; private keys are kept there only with ``state_secrets``.
+    ``redirect_grace`` is how long, in seconds, a listener outlives its redirect where no agent says that it is gone.
     """
 
     source: Path | KubernetesAccess
@@ -143,6 +144,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     state_secrets: bool = False
     translation: TranslationSettings = TranslationSettings()
     xds_security: XdsSecurity = XdsSecurity()
+    redirect_grace: float = 10.0
 
 
 def parse_secret_name(text: str) -> tuple[str, str] | None:

@@ -11,7 +11,7 @@ from nodegate.snapshot.publisher import Publisher
 
 def new_server(settings: ServeSettings, publisher: Publisher, clients: Clients) -> XdsServer:
     """Return the endpoint; it does not listen yet."""
-    options = _server_options(settings.xds_security)
+    options = _server_options(settings.xds_security, settings.redirect_grace)
     return XdsServer(publisher, clients, address=str(settings.xds_address), options=options)
 
 
@@ -22,7 +22,7 @@ def real_address(settings: ServeSettings, server: XdsServer) -> Address:
     return replace(settings.xds_address, port=server.port)
 
 
-def _server_options(security: XdsSecurity) -> ServerOptions:
+def _server_options(security: XdsSecurity, redirect_grace: float) -> ServerOptions:
     tls = None
     if security.certificate is not None and security.key is not None:
         tls = TlsFiles(security.certificate, security.key, security.client_ca)
@@ -31,4 +31,5 @@ def _server_options(security: XdsSecurity) -> ServerOptions:
         insecure=security.insecure,
         reflection=security.reflection,
         streams_per_host=security.streams_per_host,
+        redirect_grace=redirect_grace,
     )

@@ -31,6 +31,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @flag("--insecure-xds/--no-insecure-xds", default=False, help="Send private keys to proxies that prove nothing.")
 @flag("--xds-reflection/--no-xds-reflection", default=False, help="Let gRPC tools ask for the services.")
 @flag("--xds-streams-per-host", type=click.IntRange(min=0), default=0, help="Most streams of one peer; 0: any number.")
+@flag("--redirect-grace", type=click.FloatRange(min=0), default=10.0, help="Seconds a listener outlives its redirect.")
 @translation_flags
 @flag("--log-format", type=click.Choice(s.LOG_FORMATS), default="auto", help="auto: console on a terminal, else json.")
 @flag("--log-level", type=click.Choice(s.LOG_LEVELS), default="info", help="The least severe lines to write.")
@@ -51,6 +52,7 @@ def serve(  # noqa: PLR0913  # one argument for each flag is click's way
     insecure_xds: bool,
     xds_reflection: bool,
     xds_streams_per_host: int,
+    redirect_grace: float,
     translation: s.TranslationSettings,
     log_format: str,
     log_level: str,
@@ -70,6 +72,7 @@ def serve(  # noqa: PLR0913  # one argument for each flag is click's way
         state_dir=state_dir,
         state_secrets=state_secrets,
         translation=translation,
+        redirect_grace=redirect_grace,
         xds_security=replace(
             security, insecure=insecure_xds, reflection=xds_reflection, streams_per_host=xds_streams_per_host
         ),

@@ -192,6 +192,12 @@ class Clients:
         """Return the stream of every redirect agent that is connected to this replica, oldest first."""
         return tuple(one for one in self._connections.values() if one.is_agent)
 
+    def redirects_on(self, node: str) -> Iterator[TypeState | None]:
+        """Yield how far each agent of a node is with its redirects; None for one that has not asked for them yet."""
+        for agent in self.agents():
+            if agent.stream.node is not None and agent.stream.node.facts.node == node:
+                yield agent.stream.states.get(REDIRECT)
+
     def is_redirected(self, redirect: str, target: Target) -> bool:
         """Return whether an agent has installed the target's content of this redirect (``namespace/service/port``).
 

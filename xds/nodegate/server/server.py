@@ -31,7 +31,8 @@ class ServerOptions:
     ``streams_per_host`` bounds the open streams of one peer address, 0 means no bound. ``max_message_bytes`` bounds a
     request: a state-of-the-world request names every resource, and gRPC's own 4 MiB end at some 50,000 names.
     ``drain_seconds`` bounds how long open streams may take to end. ``keepalive_seconds`` is how long a connection may
-    be silent before it is pinged; one that does not answer within a third of that is dead.
+    be silent before it is pinged; one that does not answer within a third of that is dead. ``redirect_grace`` is how
+    long, in seconds, a listener outlives its redirect where no agent says that it is gone.
     """
 
     tls: TlsFiles | None = None
@@ -41,6 +42,7 @@ class ServerOptions:
     drain_seconds: float = 5.0
     keepalive_seconds: float = 30.0
     reflection: bool = False
+    redirect_grace: float = 10.0
     stream: StreamOptions = field(default_factory=StreamOptions)
 
     def channel(self) -> tuple[tuple[str, int], ...]:
@@ -86,6 +88,7 @@ class XdsServer:
             options.stream,
             insecure=options.insecure,
             streams_per_host=options.streams_per_host,
+            redirect_grace=options.redirect_grace,
         )
         server = grpc.aio.server(options=options.channel())
         server.add_generic_rpc_handlers(discovery.handlers())

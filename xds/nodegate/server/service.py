@@ -15,6 +15,7 @@ import structlog
 from nodegate.server.clients import Clients, Connection
 from nodegate.server.protocol.request import ClientNode, ProtocolError, Variant
 from nodegate.server.protocol.stream import Stream, StreamOptions
+from nodegate.server.protocol.withdrawal import Withdrawals
 from nodegate.server.security import host_of, may_have_secrets
 from nodegate.server.services import SERVICES, Service
 from nodegate.server.session import Session
@@ -29,7 +30,8 @@ class DiscoveryServices:
     """Serves every discovery service, in both variants, from one publisher.
 
     ``insecure`` lets private keys go to any client (``--insecure-xds``). ``streams_per_host`` bounds how many streams
-    one peer address may hold open; 0 means no bound.
+    one peer address may hold open; 0 means no bound. ``redirect_grace`` is how long, in seconds, a listener
+    outlives its redirect where no agent says that it is gone.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class DiscoveryServices:
         *,
         insecure: bool = False,
         streams_per_host: int = 0,
+        redirect_grace: float = 0.0,
     ) -> None:
         self._publisher = publisher
         self._clients = clients
@@ -47,6 +50,7 @@ class DiscoveryServices:
         self._insecure = insecure
         self._streams_per_host = streams_per_host
         self._streams: Counter[str] = Counter()
+        self._withdrawals = Withdrawals(redirect_grace, clients.redirects_on)
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -91,7 +95,7 @@ class DiscoveryServices:
         return grpc.unary_unary_rpc_method_handler(behaviour)
 
     async def _serve(self, service: Service, variant: Variant, requests: AsyncIterator[bytes], context: Any) -> None:
-        stream = Stream(variant, self._options)
+        stream = Stream(variant, self._options, self._withdrawals)
         with self._clients.connected(stream, context.peer(), time.time()) as connection:
             broken: BaseException | None = None
             try:
@@ -112,7 +116,13 @@ class DiscoveryServices:
             type_url=service.type_url,
             trusts=self._trust(context),
             on_news=self._clients.on_news,
+            on_redirects=self._wake_departures,
         )
+
+    def _wake_departures(self) -> None:
+        """Let streams look again at what leaves: an agent has said something of its redirects."""
+        if self._withdrawals.pending:
+            self._publisher.wake()
 
     async def _check(self, context: Any) -> None:
         """End the call unless this server may answer: an empty answer would wipe a reconnecting proxy (47)."""

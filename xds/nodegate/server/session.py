@@ -14,7 +14,7 @@ from nodegate.server.protocol.postponement import POSTPONED_BY_NACK
 from nodegate.server.protocol.request import ClientNode, ProtocolError, Request
 from nodegate.server.protocol.stream import Refusal
 from nodegate.snapshot.publisher import Publisher
-from nodegate.snapshot.type_urls import SHORT_NAME
+from nodegate.snapshot.type_urls import REDIRECT, SHORT_NAME
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +26,8 @@ class Session:
 
     ``type_url`` is the one type that a single-type service serves, empty for the aggregated service. ``trusts`` says
     whether a client may be sent private keys; it is asked once, when the client has said who it is. ``on_news`` is
-    called then, and whenever the client rejects something.
+    called then, and whenever the client rejects something; ``on_redirects`` whenever an agent asks for redirects or
+    answers.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Session:
         type_url: str = "",
         trusts: Callable[[ClientNode], bool],
         on_news: Callable[[], None] = lambda: None,
+        on_redirects: Callable[[], None] = lambda: None,
     ) -> None:
         self._publisher = publisher
         self._connection = connection
@@ -46,6 +48,7 @@ class Session:
         self._type_url = type_url
         self._trusts = trusts
         self._on_news = on_news
+        self._on_redirects = on_redirects
         self._over = False
 
     async def run(self, requests: AsyncIterator[bytes], write: Write) -> None:
@@ -71,6 +74,8 @@ class Session:
         if refusal is not None:
             self._report(refusal)
             self._on_news()
+        if request.type_url == REDIRECT:
+            self._on_redirects()
 
     def answer_once(self, data: bytes) -> bytes:
         """Return the first response to a single request; no bytes, a valid empty message, when there is none."""

@@ -26,6 +26,10 @@ class Publisher:
         if target is self._target:
             return
         self._target = target
+        self.wake()
+
+    def wake(self) -> None:
+        """Wake every watcher, though the target is the same: what it waits for may have come."""
         for watcher in self._watchers:
             watcher.set()
 

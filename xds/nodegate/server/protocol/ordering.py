@@ -14,6 +14,7 @@ from nodegate.server.protocol.ledger import Held, Reported
 from nodegate.server.protocol.planning import STALE
 from nodegate.server.protocol.request import Variant
 from nodegate.server.protocol.type_state import TypeState
+from nodegate.server.protocol.withdrawal import Departures
 from nodegate.snapshot.resource import Key, Resource, field_bytes
 from nodegate.snapshot.target import Target
 from nodegate.snapshot.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, SHORT_NAME
@@ -81,6 +82,7 @@ class Waits:
     patience: Patience
     now: float
     secrets: bool
+    departures: Departures
     _named: dict[str, Mapping[Key, str]] = field(default_factory=dict)
     _unknown: dict[str, str] = field(default_factory=dict)
 
@@ -113,7 +115,12 @@ class Waits:
             return _NAMED_BY_TARGET
         if asked and key[0] == ENDPOINT and self._is_under_way(key[1]):
             return self._named_by_client((CLUSTER, key[1]))
+        if key[0] == LISTENER and (hold := self._departing(key[1])):
+            return hold
         return self._named_by_client(key)
+
+    def _departing(self, listener: str) -> Hold | None:
+        return self.departures.hold(listener, self.states[LISTENER], self.target, self.now)
 
     def _is_under_way(self, cluster: str) -> bool:
         clusters = self.states.get(CLUSTER)

@@ -16,6 +16,7 @@ from nodegate.server.protocol.planning import Plan, look, plan_removals, plan_up
 from nodegate.server.protocol.request import ClientNode, ProtocolError, Request, Variant
 from nodegate.server.protocol.response import WRAPPING_FEATURES, Framing, Response, encode
 from nodegate.server.protocol.type_state import Outstanding, Sent, TypeState
+from nodegate.server.protocol.withdrawal import Departures, Withdrawals
 from nodegate.snapshot.resource import Resource
 from nodegate.snapshot.target import Target
 from nodegate.snapshot.type_urls import CLUSTER, ENDPOINT, SEND_ORDER
@@ -51,7 +52,10 @@ class Refusal:
 class Stream:
     """The state machine of one stream."""
 
-    def __init__(self, variant: Variant, options: StreamOptions | None = None) -> None:
+    def __init__(
+        self, variant: Variant, options: StreamOptions | None = None, withdrawals: Withdrawals | None = None
+    ) -> None:
+        """Start a stream. ``withdrawals`` is shared by the streams of a replica; None: nothing has redirects."""
         self.variant = variant
         self.options = options or StreamOptions()
         self.node: ClientNode | None = None
@@ -60,6 +64,8 @@ class Stream:
         self._framing = Framing(variant)
         self._heartbeat: Heartbeat | None = None
         self._patience = Patience(self.options.hold_limit)
+        self._withdrawals = withdrawals if withdrawals is not None else Withdrawals(0.0)
+        self._departures = Departures(self._withdrawals)
         self._nonce = 0
         self._now = 0.0
 
@@ -114,6 +120,7 @@ class Stream:
         if self._target is None:
             return None
         self._patience.begin(now)
+        self._withdrawals.on_target(self._target, now)
         states = list(self._in_order())
         share = self.options.share
         busy = [state for state in states if look(state, self._target, self._framing, share=share)]
@@ -191,7 +198,7 @@ class Stream:
                 yield state
 
     def _waits(self, target: Target) -> Waits:
-        return Waits(self.states, target, self._patience, self._now, self.options.secrets)
+        return Waits(self.states, target, self._patience, self._now, self.options.secrets, self._departures)
 
     def _send(self, state: TypeState, plan: Plan) -> Response:
         body = plan.shared.body if plan.shared is not None else self._body(state, plan.updates)

@@ -107,6 +107,11 @@ class TypeState:
         """What has to wait: name -> why, and since when."""
         return self.agenda.holds
 
+    @property
+    def has_answered(self) -> bool:
+        """Whether the client has answered a response of this stream, and so taken in what it is to hold."""
+        return bool(self.counters.acked or self.counters.nacked)
+
     # --- requests ------------------------------------------------------------------------------------------------
 
     def on_request(self, request: Request) -> Refused | None:
