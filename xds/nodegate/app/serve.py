@@ -17,12 +17,16 @@ from nodegate.settings import ServeSettings
 
 log = structlog.get_logger(__name__)
 
-_GC_THRESHOLD = 50_000  # young objects between collections; with Python's 700 the first listing takes a quarter longer
+_LISTING_GC_THRESHOLD = 1_000_000
+"""Young objects between collections until the first listing is served. It makes objects that stay; with 50,000 it takes
+a quarter longer, for 5,000 Ingresses 0.3 s."""
+_GC_THRESHOLD = 50_000
+"""Young objects between collections from then on."""
 
 
 async def serve(settings: ServeSettings) -> None:
     """Run until SIGTERM or SIGINT, then stop gracefully: readiness goes first, streams end after it."""
-    gc.set_threshold(_GC_THRESHOLD)
+    gc.set_threshold(_LISTING_GC_THRESHOLD)
     with _stop_signals() as stop:
         async with control_plane(settings) as running, TaskGroup() as tasks:
             freezing = tasks.create_task(_freeze_first_listing(running.engine))
@@ -39,6 +43,7 @@ async def _freeze_first_listing(engine: Engine) -> None:
     await engine.until(lambda state: state.synced)
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_GC_THRESHOLD)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ path. Lists are tuples, so a decoded object never changes. Sources: the type com
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -44,12 +45,12 @@ class Metadata(_Value, frozen=True):
     owner_references: tuple[OwnerReference, ...] = ()
 
 
-class _Object(_Value, frozen=True):
+class _Object(_Value, frozen=True, dict=True):
     """Base of all objects: they have metadata, and a kind that the class fixes."""
 
     metadata: Metadata
 
-    @property
+    @cached_property  # asked for 50 times per object in a first listing; all that is keyed by it shares one value
     def ref(self) -> Ref:
         """The identity of this object."""
         return Ref(KIND_OF[type(self)], self.metadata.namespace, self.metadata.name)

@@ -1,7 +1,6 @@
 """The connection to an API server: which one, as whom, and requests over HTTP.
 
-kubernetes_asyncio reads kubeconfig files, in-cluster credentials and credential plugins; requests go through aiohttp
-directly, because watches are to be read as bytes.
+``configuration`` says which; requests go through aiohttp directly, because watches are to be read as bytes.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -25,14 +23,13 @@ import structlog
 from nodegate.errors import SourceError
 from nodegate.settings import KubernetesAccess
 from nodegate.source.kubernetes.answers import Interrupted, Untrusted, refusal
+from nodegate.source.kubernetes.configuration import Configuration, read_configuration
 
 log = structlog.get_logger(__name__)
 
 CONNECT_SECONDS = 10.0
 _DEAD_AFTER_MILLISECONDS = 30_000
 _GOODBYE_SECONDS = 1.0
-_SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-_KUBECONFIG = Path("~/.kube/config")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +134,8 @@ class Connection:
     def _new_session(self, credentials: _Credentials) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(ssl=credentials.tls or True, limit=0, socket_factory=self._lively_socket)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, connect=CONNECT_SECONDS)
-        agent = {"User-Agent": "nodegate", "Accept": "application/json"}
+        # Compressed, a list of 5,000 EndpointSlices costs both sides more time than a cluster's network does.
+        agent = {"User-Agent": "nodegate", "Accept": "application/json", "Accept-Encoding": "identity"}
         return aiohttp.ClientSession(connector=connector, timeout=timeout, headers=agent, max_line_size=65_536)
 
     def _lively_socket(self, address: tuple[Any, ...]) -> socket.socket:
@@ -218,69 +216,40 @@ class _as_interrupted:  # noqa: N801  # reads as a statement
             raise kind(f"{type(error).__name__}: {error}".rstrip(": ") + ".") from error
 
 
-# --- Reading configurations ----------------------------------------------------------------------------------------
+# --- Credentials ---------------------------------------------------------------------------------------------------
 
 
 async def _load(access: KubernetesAccess) -> _Credentials:
-    """Read what the operator chose; kubernetes_asyncio is imported here as that takes a second."""
-    from kubernetes_asyncio import config  # noqa: PLC0415
-    from kubernetes_asyncio.client import Configuration  # noqa: PLC0415
-
-    configuration = Configuration()
-    file = access.kubeconfig or os.environ.get("KUBECONFIG", "") or _default_kubeconfig()
+    """Read what the operator chose, and the files that it names; raises SourceError when that cannot be."""
+    read = await read_configuration(access)
     try:
-        if file or access.context:
-            loader = await config.load_kube_config(
-                file or None, access.context or None, configuration, persist_config=False
-            )
-            chosen = f"context {loader.current_context['name']} of {file}"
-        else:
-            config.load_incluster_config(configuration, try_refresh_token=False)
-            chosen = f"in-cluster, {_SERVICE_ACCOUNT}"
-        return _credentials(configuration, chosen)
-    except (config.ConfigException, OSError, ValueError, ssl.SSLError) as error:
-        raise SourceError(_no_configuration(file, error)) from error
-
-
-def _default_kubeconfig() -> str:
-    path = _KUBECONFIG.expanduser()
-    return str(path) if path.is_file() else ""
-
-
-def _no_configuration(file: str, error: Exception) -> str:
-    if file:
-        problem = f"The Kubernetes configuration {file} cannot be used: {error}."
-        return f"{problem} Correct it, or name another with --kubeconfig."
-    return (
-        f"There is no Kubernetes configuration: {error} "
-        "Give --kubeconfig FILE, set KUBECONFIG, or run nodegate in a Pod with a ServiceAccount."
-    )
-
-
-def _credentials(configuration: Any, chosen: str) -> _Credentials:
-    return _Credentials(
-        server=str(configuration.host).rstrip("/"),
-        trust=_digest(configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file),
-        chosen=chosen,
-        authorization=str(configuration.api_key.get("BearerToken", "")).strip(),
-        tls=_tls(configuration),
-        server_name=getattr(configuration, "tls_server_name", None),
-        proxy=getattr(configuration, "proxy", None),
-    )
+        return _Credentials(
+            server=read.server,
+            trust=_digest(read.authority, read.certificate, read.key),
+            chosen=read.chosen,
+            authorization=f"Bearer {read.token}" if read.token else "",
+            tls=_tls(read),
+            server_name=read.server_name,
+            proxy=read.proxy,
+        )
+    except (OSError, ValueError) as error:
+        raise SourceError(
+            f"The Kubernetes configuration cannot be used ({read.chosen}): {error}. Correct the files that it names."
+        ) from error
 
 
 def _digest(*files: str | None) -> bytes:
     return hashlib.sha256(b"".join(Path(file).read_bytes() + b"\0" for file in files if file)).digest()
 
 
-def _tls(configuration: Any) -> ssl.SSLContext | None:
-    if not str(configuration.host).startswith("https"):
+def _tls(read: Configuration) -> ssl.SSLContext | None:
+    if not read.server.startswith("https"):
         return None
-    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+    context = ssl.create_default_context(cafile=read.authority)
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # clusters' own CAs often lack what RFC 5280 asks of them
-    if not configuration.verify_ssl:
+    if not read.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    if configuration.cert_file:
-        context.load_cert_chain(configuration.cert_file, configuration.key_file)
+    if read.certificate:
+        context.load_cert_chain(read.certificate, read.key)
     return context
