@@ -95,15 +95,51 @@ async def test_changes_that_never_pause_are_published_every_500_ms() -> None:
         for number in range(100):
             await w.say(Upsert(ingress(f"i{number}", "a")))
             await asyncio.sleep(0.020)
-        assert len(w.publications) == 3
-        assert w.publications == pytest.approx([0.5, 1.0, 1.5], abs=0.045)
+        assert len(w.publications) == 4
+        assert w.publications == pytest.approx([0.0, 0.5, 1.0, 1.5], abs=0.045)
+
+
+async def test_a_new_ingress_does_not_wait_where_nothing_else_happens() -> None:
+    """Nor does the next one half a second later; one that comes sooner is the first of a batch (decision 0019)."""
+    async with world() as w:
+        await w.first_listing(Upsert(service("a")))
+        w.publications.clear()
+        for number, pause in enumerate((0.500, 0.400, 0.0)):
+            await w.say(Upsert(ingress(f"i{number}", "a")))
+            await asyncio.sleep(pause)
+        await w.settled()
+        assert w.publications == pytest.approx([0.0, 0.500, 0.900 + 0.050])
+
+
+@pytest.mark.parametrize("change", [Upsert(ingress("a", "b")), Delete(ingress("a", "a").ref)])
+async def test_a_change_of_what_is_served_waits_for_the_hold_off_after_any_rest(change: Change) -> None:
+    """It may be half of a change, unlike a new Ingress (DESIGN 3.1)."""
+    async with world() as w:
+        await w.first_listing(*shop("a", "10.1.0.1"), *shop("b", "10.1.0.2"))
+        w.publications.clear()
+        await asyncio.sleep(60)
+        await w.say(change)
+        await w.settled()
+        assert w.publications == pytest.approx([60.050])
+
+
+async def test_an_ingress_that_replaces_another_waits_with_its_removal() -> None:
+    """Deleted and made anew under another name: no proxy sees the time in between."""
+    async with world() as w:
+        await w.first_listing(*shop("a", "10.1.0.1"))
+        w.publications.clear()
+        await w.say(Delete(ingress("a", "a").ref))
+        await asyncio.sleep(0.020)
+        await w.say(Upsert(ingress("new", "a")))
+        await w.settled()
+        assert w.publications == pytest.approx([0.070])
 
 
 async def test_new_endpoints_do_not_wait_for_the_hold_off() -> None:
     """An EndpointSlice change is published at once, also while other changes are held back (DESIGN 3.1)."""
     async with world() as w:
         await w.first_listing(*shop("a", "10.1.0.1"))
-        await w.say(Upsert(ingress("b", "a")))
+        await w.say(Upsert(service("b")), Upsert(ingress("b", "a")))
         await w.say(Upsert(endpoints("a", "10.1.0.1", "10.1.0.2")))
         assert now() == 0
         assert w.addresses("shop/a/80") == ["10.1.0.1", "10.1.0.2"]

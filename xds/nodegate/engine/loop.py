@@ -5,7 +5,7 @@ These things can happen, and only one of them happens at a time:
 1. The source yields a **batch**. Before the first full listing it is only gathered, unless it is all that an earlier
    run knew: that is served, marked stale, until the listing is complete. If nothing but EndpointSlices
    change, it is translated and published at once, except what would empty or remove something; everything else starts
-   or prolongs the hold-off.
+   or prolongs the hold-off, which a new Ingress need not wait for after half a second of rest.
 2. The **hold-off ends**: everything gathered is translated as one and published.
 3. A **client has said something**: who it is, or that it rejects a resource. What follows from it for the objects is
    a change like any other, and is published at once (DESIGN 2, quarantine).
@@ -168,6 +168,7 @@ class Engine:
         self._taken += 1
         self.state.changes += len(batch.changes)
         self.state.sources = batch.problems
+        adds = all(self._adds_an_ingress(change) for change in batch.changes)
         self._remember(batch.changes)
         if not self.state.synced:
             self._gather(batch.changes)
@@ -177,7 +178,11 @@ class Engine:
             await self._take_slices(batch.changes)
         else:
             self._gather(batch.changes)
-            self._hold_off.touch(get_running_loop().time())
+            self._hold_off.touch(get_running_loop().time(), adds=adds)
+
+    def _adds_an_ingress(self, change: ObjectChange) -> bool:
+        """Nothing is taken from anybody by an Ingress that was not there: whatever it claims, the older wins."""
+        return change.ref.kind is Kind.INGRESS and isinstance(change, Upsert) and change.ref not in self._objects
 
     def _remember(self, changes: Iterable[ObjectChange]) -> None:
         for change in changes:
