@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nodegate.ports.allocation import PortRange
+from nodegate.ports import PortRange
 from tests.e2e.rig.hostile import WORDS
 from tests.e2e.rig.processes import Child, python
 from tests.e2e.rig.site import Site

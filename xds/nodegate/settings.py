@@ -17,6 +17,7 @@ HTTP_ADDRESS = "127.0.0.1:9902"
 DEBUG_ADDRESS = "127.0.0.1:9903"
 
 PUBLISH_SERVICE = "nodegate-system/nodegate"
+LEASE_NAMESPACE = "nodegate-system"
 
 LOG_FORMATS = ("auto", "console", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -129,6 +130,19 @@ class KubernetesAccess(msgspec.Struct, frozen=True, kw_only=True):
     namespaces: tuple[str, ...] = ()
 
 
+class LeaseSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The Lease by which replicas agree on who writes to the cluster what only one of them may.
+
+    ``namespace`` empty is the Pod's own, or outside of Pods ``nodegate-system``; ``identity`` empty is made up at every
+    start. ``seconds`` is how long the Lease lasts after each renewal: so long nobody may lead when a replica dies.
+    """
+
+    namespace: str = ""
+    name: str = "nodegate"
+    identity: str = ""
+    seconds: int = 15
+
+
 class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of ``nodegate serve``. ``source`` is a folder of manifests or a cluster.
 
@@ -145,6 +159,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     translation: TranslationSettings = TranslationSettings()
     xds_security: XdsSecurity = XdsSecurity()
     redirect_grace: float = 10.0
+    lease: LeaseSettings = LeaseSettings()
 
 
 def parse_secret_name(text: str) -> tuple[str, str] | None:

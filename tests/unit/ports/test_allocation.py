@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from nodegate.model.changes import Claimed
 from nodegate.model.refs import Kind, Ref
-from nodegate.ports import Claims, PortRange
-from nodegate.ports.allocation import REST_SECONDS, Rest, owner_of
+from nodegate.ports import REST_SECONDS, Claims, PortRange, Rest, owner_of
 
 SMALL = PortRange(10_000, 10_004)
 NAMES = [f"shop/web{number}/http" for number in range(8)]
@@ -181,3 +180,39 @@ def test_no_port_is_ever_shared_or_given_to_another_before_it_has_rested(
             assert owner == new or now - freed >= REST_SECONDS
         if rng.random() < 0.2:
             claims = Claims(SMALL, dict(claims.ports), claims.resting)
+
+
+def test_a_refused_port_is_given_up_for_another_and_never_chosen_again() -> None:
+    """Cilium never tries another (cilium#42858, redirect 5); the node and the port are named."""
+    claims = Claims(SMALL)
+    claims.change(wanted("shop/web/http"), now=0)
+    first = claims.ports["shop/web/http"]
+    outcome = claims.refuse("shop/web/http", first, "node-1", now=0)
+    second = claims.ports["shop/web/http"]
+    assert outcome.claims == (Claimed("shop/web/http", second),)
+    assert second != first
+    (problem,) = outcome.problems[Ref(Kind.INGRESS, "shop", "web")]
+    assert f"Port {first} of listener shop/web/http cannot be used on node node-1" in problem.message
+    assert claims.refuse("shop/web/http", first, "node-1", now=0).claims == ()
+    claims.refuse("shop/web/http", second, "node-2", now=REST_SECONDS)
+    claims.retry(2 * REST_SECONDS)
+    assert claims.ports["shop/web/http"] not in {first, second}
+
+
+def test_a_listener_whose_every_port_was_refused_waits() -> None:
+    """It is a problem like any other lack of ports."""
+    claims = Claims(PortRange(10_000, 10_000))
+    claims.change(wanted("shop/web/http"), now=0)
+    assert claims.refuse("shop/web/http", 10_000, "node-1", now=0).claims == (Claimed("shop/web/http", None),)
+    assert claims.waiting == {"shop/web/http"}
+
+
+def test_a_refusal_that_is_out_of_date_moves_nothing() -> None:
+    """The listener has another port by now; that one is not chosen again all the same."""
+    claims = Claims(SMALL)
+    claims.change(wanted("shop/web/http"), now=0)
+    port = claims.ports["shop/web/http"]
+    other = next(one for one in SMALL.probe("shop/web/http") if one != port)
+    assert claims.refuse("shop/web/http", other, "node-1", now=0).claims == ()
+    claims.refuse("shop/web/http", port, "node-1", now=0)
+    assert claims.ports["shop/web/http"] not in {port, other}

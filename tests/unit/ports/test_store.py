@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from nodegate.errors import StateError
-from nodegate.ports import Claims, PortStore
-from nodegate.ports.allocation import Rest
+from nodegate.ports import Claims, PortStore, Rest
 
 
 @pytest.fixture

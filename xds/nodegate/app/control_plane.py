@@ -13,10 +13,10 @@ import structlog
 from nodegate import __version__
 from nodegate.app.endpoint import new_server, real_address
 from nodegate.app.errors import first_of
-from nodegate.app.folder import Followed, FollowedFolder
+from nodegate.app.folder import Followed, FollowedFolder, Plane
 from nodegate.app.kubernetes import follow
 from nodegate.app.sites import site
-from nodegate.app.state_folder import kept_claims, sole_user
+from nodegate.app.state_folder import sole_user
 from nodegate.app.translation import new_translation
 from nodegate.debug.metrics import metrics_renderer
 from nodegate.debug.pages import debug_app
@@ -63,7 +63,7 @@ async def _start(settings: ServeSettings, stack: AsyncExitStack) -> ControlPlane
     if settings.state_dir is not None:
         await stack.enter_async_context(sole_user(settings.state_dir))
     source = await _source(settings, stack)
-    engine = _engine(settings, publisher, clients)
+    engine = _engine(settings, source, publisher, clients)
     readiness = Readiness(engine.state)
     server = new_server(settings, publisher, clients)
 
@@ -74,8 +74,8 @@ async def _start(settings: ServeSettings, stack: AsyncExitStack) -> ControlPlane
     debug = await stack.enter_async_context(site(pages, settings.debug_address, "--debug-address"))
 
     tasks = await stack.enter_async_context(TaskGroup())
-    batches = source.start(engine, clients, tasks, stack)
-    stack.callback(tasks.create_task(engine.run(batches), name="engine").cancel)
+    plane = Plane(engine, publisher, clients, tasks, stack)
+    plane.run(engine.run(source.start(plane)), "engine")
     await stack.enter_async_context(server.serving())
     readiness.open = True
     stack.callback(readiness.drain)
@@ -86,12 +86,12 @@ async def _source(settings: ServeSettings, stack: AsyncExitStack) -> Followed:
     """Return the folder or the cluster that is followed; ``stack`` closes the way to it."""
     if isinstance(settings.source, Path):
         folder = FolderSource(settings.source, settings.state_dir, keep_secrets=settings.state_secrets)
-        return FollowedFolder(folder)
+        return FollowedFolder(folder, settings.state_dir)
     return await follow(settings.source, settings, stack)
 
 
-def _engine(settings: ServeSettings, publisher: Publisher, clients: Clients) -> Engine:
-    claims, store = kept_claims(settings.state_dir)
+def _engine(settings: ServeSettings, source: Followed, publisher: Publisher, clients: Clients) -> Engine:
+    claims, store = source.ports()
     own = own_certificate(settings.state_dir) if settings.translation.listener_mode == "shared" else None
     return Engine(new_translation(settings.translation, own), claims, publisher, clients=clients, store=store)
 

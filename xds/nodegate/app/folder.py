@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 from asyncio import TaskGroup
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack
-from typing import Protocol
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
 
 from prometheus_client.registry import Collector
 
+from nodegate.app.state_folder import kept_claims
 from nodegate.engine import Engine
 from nodegate.model.changes import Batch
+from nodegate.ports import Ports, PortStore
 from nodegate.server import Clients
+from nodegate.snapshot.publisher import Publisher
 from nodegate.source.files import FolderSource
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """The parts of a control plane that starts."""
+
+    engine: Engine
+    publisher: Publisher
+    clients: Clients
+    tasks: TaskGroup
+    stack: AsyncExitStack
+
+    def run(self, part: Coroutine[Any, Any, None], name: str) -> None:
+        """Run a part in a task until the control plane stops."""
+        self.stack.callback(self.tasks.create_task(part, name=name).cancel)
 
 
 class Followed(Protocol):
@@ -21,22 +41,28 @@ class Followed(Protocol):
     def collectors(self) -> tuple[Collector, ...]:
         """Return what it adds to the metrics."""
 
-    def start(
-        self, engine: Engine, clients: Clients, tasks: TaskGroup, stack: AsyncExitStack, /
-    ) -> AsyncIterator[Batch]:
-        """Start to follow, in tasks that ``stack`` ends, and return the batches for the engine."""
+    def ports(self) -> tuple[Ports, PortStore | None]:
+        """Return what decides on ports, and where that is kept, if it is."""
+
+    def start(self, plane: Plane, /) -> AsyncIterator[Batch]:
+        """Start to follow, and return the batches for the engine."""
 
 
 class FollowedFolder:
     """A folder that is followed; nothing is ever written to it."""
 
-    def __init__(self, source: FolderSource) -> None:
+    def __init__(self, source: FolderSource, state_dir: Path | None) -> None:
         self._source = source
+        self._state_dir = state_dir
 
     def collectors(self) -> tuple[Collector, ...]:
         """Return nothing."""
         return ()
 
-    def start(self, *_needed_by_a_cluster: object) -> AsyncIterator[Batch]:
+    def ports(self) -> tuple[Ports, PortStore | None]:
+        """Return the claims that are made here."""
+        return kept_claims(self._state_dir)
+
+    def start(self, _plane: Plane) -> AsyncIterator[Batch]:
         """Return the batches; the engine's reading of them is what follows the folder."""
         return self._source.batches()

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from nodegate import settings as s
 from nodegate.cli.choices import translation_flags
 from nodegate.cli.flags import flag
+from nodegate.cli.lease import lease_flags
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -20,6 +21,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @flag("--kubeconfig", default="", metavar="FILE", help="Instead of what kubectl would read, or the Pod's own cluster.")
 @flag("--context", default="", metavar="NAME", help="A context of the kubeconfig, instead of its current one.")
 @flag("--watch-namespace", multiple=True, metavar="NAME", help="Only this namespace; may be given several times.")
+@lease_flags
 @flag("--xds-address", default=s.XDS_ADDRESS, metavar="ADDRESS", help="Where proxies connect: HOST:PORT or unix:PATH.")
 @flag("--http-address", default=s.HTTP_ADDRESS, metavar="HOST:PORT", help="Serves /healthz, /readyz and /metrics.")
 @flag("--debug-address", default=s.DEBUG_ADDRESS, metavar="HOST:PORT", help="Serves /debug/; keep it on loopback.")
@@ -54,6 +56,7 @@ def serve(  # noqa: PLR0913  # one argument for each flag is click's way
     xds_streams_per_host: int,
     redirect_grace: float,
     translation: s.TranslationSettings,
+    lease: s.LeaseSettings,
     log_format: str,
     log_level: str,
 ) -> None:
@@ -73,6 +76,7 @@ def serve(  # noqa: PLR0913  # one argument for each flag is click's way
         state_secrets=state_secrets,
         translation=translation,
         redirect_grace=redirect_grace,
+        lease=lease,
         xds_security=replace(
             security, insecure=insecure_xds, reflection=xds_reflection, streams_per_host=xds_streams_per_host
         ),

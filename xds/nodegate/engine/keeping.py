@@ -7,15 +7,15 @@ from asyncio import to_thread
 import structlog
 
 from nodegate.errors import StateError
-from nodegate.ports import Claims, PortStore
+from nodegate.ports import Claims, Ports, PortStore
 
 log = structlog.get_logger(__name__)
 
 
 class Keeper:
-    """Keeps claims in a store; without a store it has nothing to do."""
+    """Keeps claims in a store; without a store, or where they are written on objects, it has nothing to do."""
 
-    def __init__(self, claims: Claims, store: PortStore | None) -> None:
+    def __init__(self, claims: Ports, store: PortStore | None) -> None:
         self._claims = claims
         self._store = store
         self._kept = claims.revision
@@ -23,7 +23,7 @@ class Keeper:
     async def keep(self) -> bool:
         """Write the claims if they have changed since; return False, and log why, when that failed."""
         revision = self._claims.revision
-        if self._store is None or revision == self._kept:
+        if self._store is None or revision == self._kept or not isinstance(self._claims, Claims):
             return True
         try:
             await to_thread(self._store.write, self._store.encode(self._claims))

@@ -10,6 +10,9 @@ These things can happen, and only one of them happens at a time:
 3. A **client has said something**: who it is, or that it rejects a resource. What follows from it for the objects is
    a change like any other, and is published at once (DESIGN 2, quarantine).
 4. A **retry is due**: a port that rested is free for a listener that waits, or kept claims could not be written.
+
+A batch of nothing but Services on which ports are claimed is translated and published at once, too: the Ingress they
+belong to has waited for its hold-off already.
 """
 
 from __future__ import annotations
@@ -32,8 +35,9 @@ from nodegate.engine.problems import Finder, Problems
 from nodegate.engine.translation import Translation
 from nodegate.model.changes import Batch, Change, Delete, ObjectChange, Upsert
 from nodegate.model.objects import Object
+from nodegate.model.problem import Problem
 from nodegate.model.refs import Kind, Ref
-from nodegate.ports import Claims, Outcome, PortStore
+from nodegate.ports import Outcome, Ports, PortStore
 from nodegate.server.clients import Clients
 from nodegate.snapshot.publisher import Publisher
 from nodegate.snapshot.resource import Entry, Key
@@ -60,7 +64,7 @@ class Engine:
     def __init__(
         self,
         translation: Translation[Any],
-        claims: Claims,
+        claims: Ports,
         publisher: Publisher,
         *,
         clients: Clients | None = None,
@@ -104,10 +108,10 @@ class Engine:
                 await self._handle(await self._next())
                 self._show()
 
-    def adopt(self, claims: Iterable[tuple[str, int]]) -> None:
-        """Take over claims (listener, port) that the cluster holds; to be called before the first listing is served."""
-        for listener, port in claims:
-            self._claims.adopt(listener, port)
+    def report(self, found: Mapping[Ref, tuple[Problem, ...]]) -> None:
+        """Take over everything that those who write to a cluster find wrong with objects now."""
+        self._problems.replace(Finder.CLUSTER, found)
+        self._show()
 
     async def until(self, condition: Callable[[State], bool]) -> State:
         """Wait until the state after some event fulfils a condition."""
@@ -176,6 +180,8 @@ class Engine:
                 await self._first_listing(stale=batch.stale)
         elif all(change.ref.kind is Kind.ENDPOINT_SLICE for change in batch.changes):
             await self._take_slices(batch.changes)
+        elif all(map(self._claims.reads, batch.changes)):
+            await self._take_claims(batch.changes)
         else:
             self._gather(batch.changes)
             self._hold_off.touch(get_running_loop().time(), adds=adds)
@@ -213,6 +219,12 @@ class Engine:
         if self._held:
             self._hold_off.touch(now)
         await self._publish(at_once)
+
+    async def _take_claims(self, changes: tuple[ObjectChange, ...]) -> None:
+        """Give listeners the ports that were written for them."""
+        for change in changes:
+            self._pending.pop(change.ref, None)
+        await self._publish(self._translate(changes))
 
     def _adds_only(self, key: Key, entry: Entry | None) -> bool:
         return key[0] == ENDPOINT and entry is not None and not empties(self.state.target, key, entry)
@@ -277,7 +289,9 @@ class Engine:
         """Translate changes, and the claims of the listeners that come and go with them."""
         started = time.perf_counter()
         changes = tuple(changes)
-        self._quarantine.observe(change for change in changes if isinstance(change, Upsert | Delete))
+        of_objects = [change for change in changes if isinstance(change, Upsert | Delete)]
+        self._quarantine.observe(of_objects)
+        self._claims.observe(of_objects)
         if self._problems.found_by(Finder.PROXIES):
             self._ask_review()
         changed = self._translation.apply(changes)
@@ -285,7 +299,7 @@ class Engine:
         resources = dict(changed.resources)
         if first:
             resources |= self._claim(self._claims.settle(self._translation.listeners, self._clock()))
-        elif changed.listeners:
+        elif changed.listeners or self._claims.has_news:
             resources |= self._claim(self._claims.change(changed.listeners, self._clock()))
         self.state.translate.observe(time.perf_counter() - started)
         return resources

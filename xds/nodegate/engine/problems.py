@@ -21,6 +21,7 @@ class Finder(IntEnum):
     TRANSLATION = 0
     PORTS = 1
     PROXIES = 2
+    CLUSTER = 3
 
 
 class Problems:

@@ -15,7 +15,7 @@ import structlog
 from nodegate.model.changes import Change, Claimed, Delete, Quarantined, Upsert
 from nodegate.model.problem import Problem, ProblemCode
 from nodegate.model.refs import Ref
-from nodegate.ports.allocation import owner_of
+from nodegate.ports import owner_of
 from nodegate.snapshot.resource import Entry, Key
 from nodegate.translate.result import Changed
 

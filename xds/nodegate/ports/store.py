@@ -12,7 +12,9 @@ import msgspec
 
 from nodegate.durable import replace_file
 from nodegate.errors import StateError
-from nodegate.ports.allocation import Claims, PortRange, Rest
+from nodegate.ports.allocation import Claims
+from nodegate.ports.range import PortRange
+from nodegate.ports.resting import Rest
 
 VERSION = 1
 FILE_NAME = "ports.json"

@@ -159,6 +159,8 @@ class Clients:
         self._ended: Counter[tuple[str, str]] = Counter()
         self.on_news: Callable[[], None] = lambda: None
         """Called when a client said who it is, and when one rejected something; what reviews verdicts hooks in here."""
+        self.on_answer: Callable[[], None] = lambda: None
+        """Called whenever a client has said anything: what it holds may be another thing now."""
 
     @contextmanager
     def connected(self, stream: Stream, peer: str, now: float) -> Iterator[Connection]:

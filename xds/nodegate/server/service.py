@@ -117,6 +117,7 @@ class DiscoveryServices:
             trusts=self._trust(context),
             on_news=self._clients.on_news,
             on_redirects=self._wake_departures,
+            on_answer=self._clients.on_answer,
         )
 
     def _wake_departures(self) -> None:

@@ -27,7 +27,7 @@ class Session:
     ``type_url`` is the one type that a single-type service serves, empty for the aggregated service. ``trusts`` says
     whether a client may be sent private keys; it is asked once, when the client has said who it is. ``on_news`` is
     called then, and whenever the client rejects something; ``on_redirects`` whenever an agent asks for redirects or
-    answers.
+    answers; ``on_answer`` after every request.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class Session:
         trusts: Callable[[ClientNode], bool],
         on_news: Callable[[], None] = lambda: None,
         on_redirects: Callable[[], None] = lambda: None,
+        on_answer: Callable[[], None] = lambda: None,
     ) -> None:
         self._publisher = publisher
         self._connection = connection
@@ -49,6 +50,7 @@ class Session:
         self._trusts = trusts
         self._on_news = on_news
         self._on_redirects = on_redirects
+        self._on_answer = on_answer
         self._over = False
 
     async def run(self, requests: AsyncIterator[bytes], write: Write) -> None:
@@ -76,6 +78,7 @@ class Session:
             self._on_news()
         if request.type_url == REDIRECT:
             self._on_redirects()
+        self._on_answer()
 
     def answer_once(self, data: bytes) -> bytes:
         """Return the first response to a single request; no bytes, a valid empty message, when there is none."""

@@ -1,8 +1,9 @@
-"""Requests that write to a cluster: a few at a time, and told in the log when they fail."""
+"""Requests that write to a cluster, counted, and told in the log when they fail."""
 
 from __future__ import annotations
 
-from asyncio import Semaphore
+import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -15,8 +16,8 @@ from nodegate.model.refs import Kind, Ref
 
 log = structlog.get_logger(__name__)
 
-AT_ONCE = 8
-"""Requests under way together: 2,000 Ingresses are written in seconds, and the API server is not flooded."""
+ANSWER_SECONDS = 15.0
+"""A request that is not answered in this time has failed."""
 
 PATHS = {
     Kind.INGRESS: "/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses/{name}",
@@ -24,8 +25,8 @@ PATHS = {
     Kind.ENDPOINT_SLICE: "/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices/{name}",
 }
 _APPLY = "application/apply-patch+yaml"
-_JSON = "application/json"
-_NOT_FOUND, _CONFLICT = 404, 409
+JSON = "application/json"
+NOT_FOUND, CONFLICT = 404, 409
 
 
 class Cluster(Protocol):
@@ -36,34 +37,64 @@ class Cluster(Protocol):
 
 
 class Requests:
-    """Server-side apply and delete. Both return False when the request is to be repeated."""
+    """Server-side apply and delete. Both return False when the request is to be repeated.
+
+    ``sent`` and ``failed`` count requests by what they were about (``services``, ``ingresses/status``).
+    """
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._limit = Semaphore(AT_ONCE)
+        self.sent: Counter[str] = Counter()
+        self.failed: Counter[str] = Counter()
 
     async def apply(self, ref: Ref, body: Mapping[str, Any], *, force: bool = True, subresource: str = "") -> bool:
         """Say what an object has to hold; without ``force``, nothing that somebody else says is overruled."""
         query = {"fieldManager": MANAGER, "force": "true" if force else "false"}
-        return await self._send("PATCH", ref, query, body, _APPLY, subresource)
+        path = _path(ref) + (f"/{subresource}" if subresource else "")
+        gone = {NOT_FOUND} if subresource else set()  # without one it is the namespace that is missing
+        return await self._settle("PATCH", path, query, body, _APPLY, gone | {CONFLICT})
 
     async def delete(self, ref: Ref, uid: str) -> bool:
         """Delete an object, unless another one has its name by now."""
-        return await self._send("DELETE", ref, {}, {"preconditions": {"uid": uid}}, _JSON)
+        return await self._settle(
+            "DELETE", _path(ref), {}, {"preconditions": {"uid": uid}}, JSON, {NOT_FOUND, CONFLICT}
+        )
 
-    async def _send(
-        self, method: str, ref: Ref, query: Mapping[str, str], body: Mapping[str, Any], kind: str, subresource: str = ""
+    async def send(self, method: str, path: str, query: Mapping[str, str], body: Any = None, kind: str = JSON) -> bytes:
+        """Send one request and return the answer; raises ClusterError for any answer but success."""
+        what = resource_of(path)
+        content = msgspec.json.encode(body) if body is not None else b""
+        self.sent[what] += 1
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await self._cluster.send(method, path, query, content, kind)
+        except ClusterError:
+            self.failed[what] += 1
+            raise
+        except TimeoutError as error:
+            self.failed[what] += 1
+            raise ClusterError(f"No answer within {ANSWER_SECONDS:g} seconds.") from error
+
+    async def _settle(
+        self, method: str, path: str, query: Mapping[str, str], body: Mapping[str, Any], kind: str, settled: set[int]
     ) -> bool:
-        path = PATHS[ref.kind].format(namespace=ref.namespace, name=ref.name)
-        path += f"/{subresource}" if subresource else ""
-        what = f"{ref} {subresource}".rstrip()
-        async with self._limit:
-            try:
-                await self._cluster.send(method, path, query, msgspec.json.encode(body), kind)
-            except ClusterError as error:
-                settled = error.status in {_NOT_FOUND, _CONFLICT}  # gone, or somebody's: the watch will say which
-                text = "%s of %s was refused: %s" if settled else "%s of %s failed and will be repeated: %s"
-                log.warning(text, method, what, error)
-                return settled
-        log.info("Written." if method == "PATCH" else "Deleted.", object=what)
+        """Send a request; statuses that are ``settled`` need no repetition: the watch will say what is there."""
+        try:
+            await self.send(method, path, query, body, kind)
+        except ClusterError as error:
+            over = error.status in settled
+            text = "%s of %s was refused: %s" if over else "%s of %s failed and will be repeated: %s"
+            log.warning(text, method, path, error)
+            return over
+        log.info("Written." if method == "PATCH" else "Deleted.", path=path)
         return True
+
+
+def resource_of(path: str) -> str:
+    """Return what a path is about: ``services``, ``ingresses/status``."""
+    words = path.split("/namespaces/", 1)[-1].split("/")[1:]
+    return "/".join((words[0], *words[2:])) if words else path
+
+
+def _path(ref: Ref) -> str:
+    return PATHS[ref.kind].format(namespace=ref.namespace, name=ref.name)

@@ -1,31 +1,32 @@
-"""The Service of each Ingress, and the one endpoint that keeps kube-proxy from rejecting its traffic. Pure.
+"""The Services by which clients reach listeners, and the endpoint that keeps kube-proxy from rejecting them. Pure.
 
 An Ingress owns a Service of type LoadBalancer without a selector (redirect 1): it gives the Ingress its addresses and
-its NodePort. No Pod is behind it, as the node's Envoy takes its traffic; so that kube-proxy does not reject that before
-Envoy sees it, the Service has one endpoint that does not exist (redirect 11).
+its NodePort. The shared listeners have one together. No Pod is behind it, as the node's Envoy takes its traffic; so
+that kube-proxy does not reject that before Envoy sees it, the Service has one endpoint that does not exist
+(redirect 11).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from nodegate.model.changes import ObjectChange, Upsert
 from nodegate.model.generated_service import (
     INGRESS_ANNOTATION,
     MANAGED_BY_LABEL,
     MANAGER,
     PORTS_ANNOTATION,
+    REFUSED_ANNOTATION,
     SERVICE_PORTS,
-    claimed_ports,
-    is_ours,
+    ports_text,
     service_name,
 )
 from nodegate.model.objects import SERVICE_NAME_LABEL, EndpointSlice, Ingress, Object, Service
 from nodegate.model.refs import Kind, Ref
 
 DUMMY_ADDRESS, DUMMY_PORT = "192.192.192.192", 9999
+_OPTIONAL = (REFUSED_ANNOTATION,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,33 +37,51 @@ class Wanted:
     body: Mapping[str, Any]
 
 
-def wanted(ingress: Ingress, ports: Mapping[str, int]) -> tuple[Wanted, Wanted]:
-    """Return the Service and the slice of an Ingress; ``ports`` are its listeners' own: scheme -> claimed port."""
-    namespace, name = ingress.metadata.namespace, service_name(ingress.metadata.name)
-    schemes = sorted(ports)
-    common: dict[str, Any] = {
-        "namespace": namespace,
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What a Service says of its listeners: scheme -> claimed port, and the ports they must not have."""
+
+    claimed: Mapping[str, int]
+    refused: Iterable[tuple[str, int]] = field(default=())
+
+
+def of_ingress(ingress: Ingress, ports: Ports) -> tuple[Wanted, Wanted]:
+    """Return the Service and the slice of an Ingress."""
+    metadata = {
+        "namespace": ingress.metadata.namespace,
+        "name": service_name(ingress.metadata.name),
         "labels": {MANAGED_BY_LABEL: MANAGER},
         "ownerReferences": [_owner(ingress)],
     }
-    annotations = {
-        INGRESS_ANNOTATION: ingress.metadata.name,
-        PORTS_ANNOTATION: ",".join(f"{scheme}={ports[scheme]}" for scheme in schemes),
-    }
+    return _pair(metadata, {INGRESS_ANNOTATION: ingress.metadata.name}, ports)
+
+
+def of_shared_listeners(publish: tuple[str, str], ports: Ports) -> tuple[Wanted, Wanted]:
+    """Return the Service that is published for the shared listeners, and its slice."""
+    metadata = {"namespace": publish[0], "name": publish[1], "labels": {MANAGED_BY_LABEL: MANAGER}}
+    return _pair(metadata, {}, ports)
+
+
+def _pair(metadata: Mapping[str, Any], annotations: Mapping[str, str], ports: Ports) -> tuple[Wanted, Wanted]:
+    schemes = sorted(ports.claimed)
+    said = {**annotations, PORTS_ANNOTATION: ports_text(ports.claimed.items())}
+    if refused := ports_text(ports.refused):
+        said[REFUSED_ANNOTATION] = refused
+    namespace, name = metadata["namespace"], metadata["name"]
     service = {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": name, **common, "annotations": annotations},
+        "metadata": {**metadata, "annotations": said},
         "spec": {
             "type": "LoadBalancer",
             "ports": [{"name": scheme, "port": SERVICE_PORTS[scheme], "protocol": "TCP"} for scheme in schemes],
         },
     }
-    labels = {**common["labels"], SERVICE_NAME_LABEL: name, "endpointslice.kubernetes.io/managed-by": "nodegate.dev"}
+    labels = {SERVICE_NAME_LABEL: name, "endpointslice.kubernetes.io/managed-by": "nodegate.dev"}
     endpoint_slice = {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
-        "metadata": {"name": name, **common, "labels": labels},
+        "metadata": {**metadata, "labels": {**metadata["labels"], **labels}},
         "addressType": "IPv4",
         "endpoints": [{"addresses": [DUMMY_ADDRESS], "conditions": {"ready": True}}],
         "ports": [{"name": scheme, "port": DUMMY_PORT, "protocol": "TCP"} for scheme in schemes],
@@ -75,12 +94,14 @@ def wanted(ingress: Ingress, ports: Mapping[str, int]) -> tuple[Wanted, Wanted]:
 
 def fits(found: Object, one: Wanted) -> bool:
     """Whether an object holds everything that is wanted of it; what others wrote besides does not matter."""
-    metadata = one.body["metadata"]
+    metadata, annotations = one.body["metadata"], found.metadata.annotations
+    wanted_annotations = metadata.get("annotations", {})
     owners = {owner.uid for owner in found.metadata.owner_references}
     return (
         metadata["labels"].items() <= found.metadata.labels.items()
-        and metadata.get("annotations", {}).items() <= found.metadata.annotations.items()
-        and {owner["uid"] for owner in metadata["ownerReferences"]} <= owners
+        and wanted_annotations.items() <= annotations.items()
+        and not any(name in annotations and name not in wanted_annotations for name in _OPTIONAL)
+        and {owner["uid"] for owner in metadata.get("ownerReferences", ())} <= owners
         and _content(found) == _wanted_content(one.body)
     )
 
@@ -103,33 +124,6 @@ def _wanted_content(body: Mapping[str, Any]) -> Any:
     return [endpoint["addresses"] for endpoint in spec["endpoints"]], ports
 
 
-def claims_in(changes: Iterable[ObjectChange]) -> Iterator[tuple[str, int]]:
-    """Yield the claims (listener, port) that Services of ours carry, in the order of the Services' age."""
-    found = [change.object for change in changes if isinstance(change, Upsert)]
-    services = [one for one in found if isinstance(one, Service) and is_ours(one)]
-    for service in sorted(services, key=_age):
-        ingress = service.metadata.annotations.get(INGRESS_ANNOTATION, "")
-        if service_name(ingress) == service.metadata.name:
-            for scheme, port in sorted(claimed_ports(service).items()):
-                yield f"{service.metadata.namespace}/{ingress}/{scheme}", port
-
-
-def _age(service: Service) -> tuple[str, str, str]:
-    created = service.metadata.creation_timestamp
-    return (created.isoformat() if created else "", service.metadata.namespace, service.metadata.name)
-
-
-def ports_by_ingress(ports: Mapping[str, int]) -> dict[tuple[str, str], dict[str, int]]:
-    """Return the ports of listeners (``namespace/ingress/scheme`` -> port) by Ingress; shared ones are of none."""
-    found: dict[tuple[str, str], dict[str, int]] = {}
-    for listener, port in ports.items():
-        namespace, _, rest = listener.partition("/")
-        name, slash, scheme = rest.rpartition("/")
-        if slash:
-            found.setdefault((namespace, name), {})[scheme] = port
-    return found
-
-
 def _owner(ingress: Ingress) -> dict[str, Any]:
     return {
         "apiVersion": "networking.k8s.io/v1",
@@ -138,9 +132,3 @@ def _owner(ingress: Ingress) -> dict[str, Any]:
         "uid": ingress.metadata.uid,
         "controller": True,
     }
-
-
-def leftovers(objects: Mapping[Ref, Object], kept: Iterable[Ref]) -> list[Ref]:
-    """Return our own objects that nothing asks for any more while their Ingress still exists: nobody else ends them."""
-    keep = set(kept)
-    return sorted(ref for ref, found in objects.items() if ref not in keep and is_ours(found))

@@ -1,128 +1,158 @@
-"""Keeps in the cluster what nodegate writes there. What has to be is decided elsewhere; this sends it, once.
+"""Keeps in the cluster the Services of listeners and their slices. What has to be is decided elsewhere.
 
 Everything goes by server-side apply with nodegate's own field manager: what others write on the same objects stays, and
-writing the same twice, by whatever replica, changes nothing.
+writing the same twice, by whatever replica, changes nothing. Only the replica that leads writes; one that does not
+writes a claim all the same when a node on one of its own streams has refused a port (DESIGN 3.6).
 """
 
 from __future__ import annotations
 
-import asyncio
-from asyncio import TaskGroup
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
-import structlog
-
-from nodegate.model.changes import Batch, Delete, ObjectChange
-from nodegate.model.generated_service import MANAGER, is_ours, service_name
+from nodegate.model.changes import Delete, ObjectChange
+from nodegate.model.generated_service import MANAGED_BY_LABEL, MANAGER, SHARED, frontend_of, is_ours, service_name
 from nodegate.model.objects import Ingress, Object, Service
+from nodegate.model.problem import Problem
 from nodegate.model.refs import Kind, Ref
-from nodegate.status.requests import Cluster, Requests
-from nodegate.status.services import Wanted, fits, leftovers, ports_by_ingress, wanted
+from nodegate.ports import WrittenClaims
+from nodegate.ports.contract import frontend_of_listener, listeners_of_frontend
+from nodegate.status.codes import SERVICE_NAME_TAKEN
+from nodegate.status.requests import Requests
+from nodegate.status.services import Ports, Wanted, fits, of_ingress, of_shared_listeners
+from nodegate.status.work import Work
 
-log = structlog.get_logger(__name__)
-
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 _WRITTEN = (Kind.SERVICE, Kind.ENDPOINT_SLICE)
+
+Place = tuple[str, str]
+"""Namespace and name of a Service and of its slice."""
 
 
 class ServiceWriter:
-    """Writes the Service and the slice of each Ingress that has listeners, and takes away those of one that has not.
+    """Writes the Service and the slice of every frontend, and takes away those of an Ingress that has no listener.
 
-    It is told what the cluster holds (:meth:`observe`), so it writes only what differs, and corrects what somebody
-    changed. What it sent is not sent again before it has come back.
+    It is told what the cluster holds (:meth:`observe`) and which listeners changed (:meth:`look_at`), so it writes only
+    what differs, and corrects what somebody changed. What it sent is not sent again before it has come back.
+    ``leads`` says whether this replica does all that only one may. ``problems`` are those of Ingresses whose Service
+    cannot be; ``on_problems`` is called when they change.
     """
 
-    def __init__(self, cluster: Cluster) -> None:
-        self._requests = Requests(cluster)
-        self._ingresses: dict[Ref, Object] = {}
+    def __init__(
+        self, requests: Requests, claims: WrittenClaims, publish: Place, leads: Callable[[], bool] = lambda: True
+    ) -> None:
+        self.problems: dict[Ref, tuple[Problem, ...]] = {}
+        self.on_problems: Callable[[], None] = lambda: None
+        self.work: Work[str] = Work(self._do)
+        self._requests = requests
+        self._claims = claims
+        self._publish = publish
+        self._leads = leads
+        self._ingresses: dict[str, Ingress] = {}
+        self._frontends: dict[Place, str] = {publish: SHARED}
         self._found: dict[Ref, Object] = {}
         self._sent: dict[Ref, tuple[Wanted | None, Object | None]] = {}
-        self._taken: set[Ref] = set()
-        self._dirty = False
-        self._ports: Mapping[str, int] = {}
 
-    async def watching(self, batches: AsyncIterator[Batch]) -> AsyncIterator[Batch]:
-        """Pass the source's batches on, and note what they say of what is written here."""
-        async for batch in batches:
-            self.observe(batch.changes)
-            yield batch
+    # --- What is told ------------------------------------------------------------------------------------------------
 
     def observe(self, changes: Iterable[ObjectChange]) -> None:
         """Note the state of Ingresses, and of Services and slices that may be ours."""
         for change in changes:
-            kind, _, name = change.ref
+            kind, namespace, name = change.ref
             if kind is Kind.INGRESS:
-                note(self._ingresses, change)
-            elif kind in _WRITTEN and name.startswith(f"{MANAGER}-"):
-                note(self._found, change)
-            else:
-                continue
-            self._dirty = True
+                self._note_ingress(change)
+            elif kind in _WRITTEN and (name.startswith("nodegate-") or (namespace, name) == self._publish):
+                self._note_written(change)
 
-    def is_stale(self, ports: Mapping[str, int]) -> bool:
-        """Whether something was noted, or another listener has a port, since the last :meth:`write`."""
-        return self._dirty or ports != self._ports
+    def _note_ingress(self, change: ObjectChange) -> None:
+        _, namespace, name = change.ref
+        frontend, place = f"{namespace}/{name}", (namespace, service_name(name))
+        if isinstance(change, Delete):
+            self._ingresses.pop(frontend, None)
+            self._frontends.pop(place, None)
+        elif isinstance(change.object, Ingress):
+            self._ingresses[frontend] = change.object
+            self._frontends[place] = frontend
+        self.work.add([frontend])
 
-    async def write(self, ports: Mapping[str, int], listeners: Iterable[str]) -> None:
-        """Write until the cluster holds what it should; a request that fails is repeated, later and later.
+    def _note_written(self, change: ObjectChange) -> None:
+        ref = change.ref
+        if isinstance(change, Delete):
+            self._found.pop(ref, None)
+            self._sent.pop(ref, None)
+        else:
+            self._found[ref] = change.object
+        frontend = self._frontends.get((ref.namespace, ref.name))
+        self.work.add([frontend] if frontend else [])
 
-        ``ports`` are the claimed ports by listener, ``listeners`` all that are wanted, with or without a port.
-        """
-        pause = FIRST_PAUSE
-        self._dirty, self._ports = False, dict(ports)
-        while not await self._write_once(frozenset(listeners)):
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+    def look_at(self, listeners: Iterable[str]) -> None:
+        """These listeners are wanted, or wanted no more, or have to have another port."""
+        self.work.add({frontend_of_listener(listener) for listener in listeners})
 
-    async def _write_once(self, listeners: frozenset[str]) -> bool:
-        async with TaskGroup() as tasks:
-            running = [tasks.create_task(self._apply_pair(pair)) for pair in self._wanted()]
-            running += [tasks.create_task(self._remove(ref)) for ref in self._leftovers(listeners)]
-        return all(task.result() for task in running)
+    def look_at_all(self) -> None:
+        """This replica leads from now on."""
+        self.work.add([SHARED, *self._ingresses])
 
-    def _wanted(self) -> list[tuple[Wanted, ...]]:
-        """Return what each Ingress needs and has not; the slice first, as kube-proxy rejects a Service without it."""
-        found: list[tuple[Wanted, ...]] = []
-        for (namespace, name), ports in ports_by_ingress(self._ports).items():
-            ingress = self._ingresses.get(Ref(Kind.INGRESS, namespace, name))
-            if isinstance(ingress, Ingress) and not self._is_taken(ingress):
-                service, endpoint_slice = wanted(ingress, ports)
-                found.append(tuple(filter(self._differs, (endpoint_slice, service))))
-        return [pair for pair in found if pair]
+    # --- What follows ------------------------------------------------------------------------------------------------
 
-    def _is_taken(self, ingress: Ingress) -> bool:
-        """Whether somebody else has a Service of the name we would use; it is never taken over."""
-        ref = Ref(Kind.SERVICE, ingress.metadata.namespace, service_name(ingress.metadata.name))
-        service = self._found.get(ref)
-        if not isinstance(service, Service) or is_ours(service):
-            self._taken.discard(ref)
-            return False
-        if ref not in self._taken:
-            self._taken.add(ref)
-            log.error("%s exists and is not nodegate's, so %s gets none. Rename one of them.", ref, ingress.ref)
-        return True
+    async def _do(self, frontend: str) -> bool:
+        """Bring one frontend's Service and slice to where they have to be; return whether they are."""
+        listeners = [one for one in listeners_of_frontend(frontend) if self._claims.wants(one)]
+        foreign = self._foreign(frontend) if listeners else None
+        self._report(frontend, foreign)
+        if foreign or not (self._leads() or not self._claims.moved.isdisjoint(listeners)):
+            return True
+        if not listeners:
+            return all([await self._remove(ref) for ref in self._leftovers(frontend)])
+        service, endpoint_slice = self._wanted(frontend, listeners) or (None, None)
+        # The slice first: kube-proxy rejects what goes to a Service without endpoints (redirect 11).
+        return all([await self._apply(one) for one in (endpoint_slice, service) if one and self._differs(one)])
+
+    def _wanted(self, frontend: str, listeners: Iterable[str]) -> tuple[Wanted, Wanted] | None:
+        """Return what a frontend needs; nothing where no port is free, or its Ingress is not known."""
+        ports = {one: self._claims.to_write(one) for one in listeners}
+        claimed = {_scheme(one): port for one, port in ports.items() if port is not None}
+        refused = [(_scheme(one), port) for one in ports for port in self._claims.refused(one)]
+        if not claimed:
+            return None
+        if frontend == SHARED:
+            return of_shared_listeners(self._publish, Ports(claimed, refused))
+        ingress = self._ingresses.get(frontend)
+        return of_ingress(ingress, Ports(claimed, refused)) if ingress else None
+
+    def _place(self, frontend: str) -> Place:
+        namespace, _, name = frontend.partition("/")
+        return self._publish if frontend == SHARED else (namespace, service_name(name))
+
+    def _foreign(self, frontend: str) -> Service | None:
+        """Return the Service of the name we would use that somebody else has made."""
+        service = self._found.get(Ref(Kind.SERVICE, *self._place(frontend)))
+        return service if isinstance(service, Service) and not frontend_of(service, self._publish) else None
 
     def _differs(self, one: Wanted) -> bool:
         found = self._found.get(one.ref)
         return not (found is not None and fits(found, one)) and self._sent.get(one.ref) != (one, found)
 
-    def _leftovers(self, listeners: frozenset[str]) -> list[Ref]:
-        """Return what is of an Ingress that is there and has no listener; of one that is gone, Kubernetes ends it."""
-        owners = {listener.rpartition("/")[0] for listener in listeners}
-        kept = {
-            Ref(kind, ref.namespace, service_name(ref.name))
-            for ref in self._ingresses
-            if f"{ref.namespace}/{ref.name}" in owners
-            for kind in _WRITTEN
-        }
-        there = {(ref.namespace, service_name(ref.name)) for ref in self._ingresses}
-        gone = [ref for ref in leftovers(self._found, kept) if (ref.namespace, ref.name) in there]
-        return [ref for ref in gone if self._sent.get(ref) != (None, self._found[ref])]
+    def _leftovers(self, frontend: str) -> list[Ref]:
+        """Return what is of a frontend without listeners; where an Ingress is gone, Kubernetes ends what it owned."""
+        if frontend != SHARED and frontend not in self._ingresses:
+            return []
+        refs = [Ref(kind, *self._place(frontend)) for kind in _WRITTEN]
+        found = {ref: self._found[ref] for ref in refs if ref in self._found}
+        return [ref for ref, one in found.items() if self._is_ours(one) and self._sent.get(ref) != (None, one)]
 
-    # --- Requests --------------------------------------------------------------------------------------------------
+    def _is_ours(self, found: Object) -> bool:
+        shared = (found.metadata.namespace, found.metadata.name) == self._publish
+        return found.metadata.labels.get(MANAGED_BY_LABEL) == MANAGER if shared else is_ours(found)
 
-    async def _apply_pair(self, pair: tuple[Wanted, ...]) -> bool:
-        return all([await self._apply(one) for one in pair])
+    def _report(self, frontend: str, foreign: Service | None) -> None:
+        namespace, _, name = frontend.partition("/")
+        owner = Ref(Kind.SERVICE, *self._publish) if frontend == SHARED else Ref(Kind.INGRESS, namespace, name)
+        found = (_taken(owner, foreign),) if foreign else ()
+        if self.problems.get(owner, ()) != found:
+            self.problems.pop(owner, None)
+            self.problems.update({owner: found} if found else {})
+            self.on_problems()
+
+    # --- Requests ----------------------------------------------------------------------------------------------------
 
     async def _apply(self, one: Wanted) -> bool:
         found = self._found.get(one.ref)
@@ -139,9 +169,10 @@ class ServiceWriter:
         return True
 
 
-def note(known: dict[Ref, Object], change: ObjectChange) -> None:
-    """Apply a change to what is known."""
-    if isinstance(change, Delete):
-        known.pop(change.ref, None)
-    else:
-        known[change.ref] = change.object
+def _scheme(listener: str) -> str:
+    return listener.rpartition("/")[2]
+
+
+def _taken(owner: Ref, service: Service) -> Problem:
+    message = f"{service.ref} exists and was not made by nodegate, so {owner} cannot have the Service it needs."
+    return SERVICE_NAME_TAKEN.found(owner, "metadata.name", message)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from nodegate.errors import ClusterError
+from nodegate.status.work import Work
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Answered(ClusterError):
         self.status = status
 
 
-class Requests:
+class Api:
     """Takes every request, or answers the next ones with the statuses it is given."""
 
     def __init__(self, *errors: int) -> None:
@@ -46,3 +48,11 @@ class Requests:
         if self.errors:
             raise Answered(self.errors.pop(0))
         return b"{}"
+
+
+async def done(work: Work[Any]) -> None:
+    """Let everything be worked on that there is, what has to be repeated included."""
+    running = asyncio.create_task(work.run())
+    while len(work):  # noqa: ASYNC110  # nothing announces it, and time is virtual
+        await asyncio.sleep(0.05)
+    running.cancel()

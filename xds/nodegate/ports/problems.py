@@ -1,0 +1,63 @@
+"""What can be wrong with the port of a listener."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nodegate.model.problem import Problem, ProblemCode, Severity
+from nodegate.ports.contract import owner_of
+from nodegate.ports.range import PortRange
+
+PORTS_EXHAUSTED = ProblemCode(
+    "PortsExhausted",
+    "Every port of the range belongs to a listener or rests after use, so this listener cannot be made. The others are "
+    "not touched, and it is made as soon as a port is free.",
+    "Delete Ingresses that are not needed; their ports can be used again 5 minutes later.",
+)
+PORT_REFUSED = ProblemCode(
+    "PortRefused",
+    "A node cannot use the port of a listener, because something else on it does. The listener is moved to another "
+    "port on all nodes; it is reached as before, and goes on at the old port until the new one is there.",
+    "Nothing has to be done. To find what holds the port, run `ss -ltnp` on the node.",
+    Severity.WARNING,
+)
+
+
+def exhausted(listener: str, ports: PortRange, taken: int, resting: int) -> Problem:
+    """Return the problem of a listener that gets no port."""
+    return PORTS_EXHAUSTED.found(
+        owner_of(listener),
+        "",
+        f"Listener {listener} has no port: all {len(ports)} ports from {ports.first} to {ports.last} "
+        f"are claimed ({taken}) or rest after use ({resting}).",
+    )
+
+
+class Refusals:
+    """Which nodes cannot use which ports of a listener."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, dict[int, set[str]]] = {}
+
+    def add(self, listener: str, port: int, node: str = "") -> bool:
+        """Remember a refusal; without a node it was read where no nodes are written. Return whether it is news."""
+        nodes = self._nodes.setdefault(listener, {}).setdefault(port, set())
+        known = node in nodes
+        nodes.add(node)
+        return not known
+
+    def of(self, listener: str) -> frozenset[int]:
+        """Return the ports that a listener must not have."""
+        return frozenset(self._nodes.get(listener, ()))
+
+    def forget(self, listener: str) -> bool:
+        """A listener is wanted no more; return whether any of its ports was refused."""
+        return self._nodes.pop(listener, None) is not None
+
+    def problems(self, listener: str) -> Iterator[Problem]:
+        """Yield a problem for every port of a listener that a node of ours was seen to refuse."""
+        for port, nodes in sorted(self._nodes.get(listener, {}).items()):
+            named = ", ".join(sorted(filter(None, nodes)))
+            if named:
+                message = f"Port {port} of listener {listener} cannot be used on node {named}; it is moved to another."
+                yield PORT_REFUSED.found(owner_of(listener), "", message)
