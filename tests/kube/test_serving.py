@@ -112,7 +112,7 @@ def test_a_service_of_somebody_else_is_never_taken_over(cluster: Cluster, namesp
     cluster.apply(service(namespace, "nodegate-shop"))
     before = cluster.get("service", "nodegate-shop", "-n", namespace)
     cluster.apply(ingress(namespace, "shop", {"/": "web"}, class_name="nodegate"))
-    soon(lambda: "is not nodegate's" in plane.log(), what="a word about it")
+    soon(lambda: "ServiceNameTaken" in str(plane.debug("problems")), what="the problem")
     assert cluster.get("service", "nodegate-shop", "-n", namespace) == before
 
 
