@@ -15,7 +15,7 @@ from bench.kubernetes.objects import CLASS
 from nodegate.bootstrap import BootstrapSettings, bootstrap
 from nodegate.demo.envoy_binary import ENVIRONMENT, cached_envoy
 from nodegate.demo.envoy_process import envoy_command
-from nodegate.ports.allocation import PortRange
+from nodegate.ports import PortRange
 from nodegate.settings import parse_address, parse_tcp
 from tests.e2e.rig.processes import Child, python
 

@@ -81,7 +81,7 @@ def test_everything_is_served_while_the_api_server_is_gone(cluster: Cluster, pla
     soon(lambda: _metric(plane, unserved) > 1, what="a second without the server")
     cluster.start_api_server(THIRD)
     soon(lambda: _metric(plane, unserved) == 0, what="the end of it")
-    assert plane.debug("")["source"] == []
+    soon(lambda: plane.debug("")["source"] == [], what="the end of the problem")
 
 
 @pytest.mark.timeout(150)

@@ -12,8 +12,7 @@ from nodegate.model.changes import Batch, Change, Claimed, Delete, Upsert
 from nodegate.model.objects import Ingress
 from nodegate.model.problem import Problem
 from nodegate.model.refs import Kind, Ref
-from nodegate.ports import Claims, PortRange, PortStore
-from nodegate.ports import REST_SECONDS
+from nodegate.ports import REST_SECONDS, Claims, PortRange, PortStore
 from nodegate.snapshot.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from tests.unit.engine.world import World, endpoints, ingress, objects_only, service, shop, world
 
