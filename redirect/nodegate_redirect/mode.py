@@ -45,5 +45,11 @@ class Mode(Protocol):
     def counters(self) -> Mapping[Place, Count]:
         """Return what the kernel counted for each place since it was put there."""
 
-    def cleanup(self) -> Applied:
-        """Remove everything this mode ever put into the kernel, and nothing else."""
+    def events(self) -> Mapping[str, int]:
+        """Return what else the kernel counted, by name; nothing where a mode counts no more than places."""
+
+    def cleanup(self, *, shared: bool = True) -> Applied:
+        """Remove everything this mode ever put into the kernel, and nothing else.
+
+        Without ``shared`` what all modes have in common stays, the policy routing: another mode goes on with it.
+        """

@@ -30,10 +30,14 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """What the node looks like: its addresses, and the ports that a listener's socket listens on, by family (4, 6)."""
+    """What the node looks like: its addresses, and the ports that a listener's socket listens on, by family (4, 6).
+
+    ``held`` names who else has a port.
+    """
 
     addresses: frozenset[str] = frozenset()
     listening: frozenset[tuple[int, int]] = frozenset()
+    held: Mapping[tuple[int, int], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +110,20 @@ class _Draft:
     def _port(self, redirect: Redirect, place: Place) -> int | None:
         if (place.family, redirect.port) in self._node.listening:
             return redirect.port
-        self.waiting[redirect.name] = (
-            f"waiting for listener {redirect.listener}: no transparent socket listens on port {redirect.port} for "
-            f"IPv{place.family}"
-        )
+        self.waiting[redirect.name] = self._missing(redirect, place.family)
         before = self._installed.get(place)
         if before is None:
             return None
         return before if (place.family, before) in self._node.listening else REFUSED
+
+    def _missing(self, redirect: Redirect, family: int) -> str:
+        """Say why there is no listener, in the words of ``redirect.proto``."""
+        holder = self._node.held.get((family, redirect.port))
+        if holder is not None:
+            return (
+                f"port held by {holder}: listener {redirect.listener} cannot have port {redirect.port} for IPv{family}"
+            )
+        return (
+            f"waiting for listener {redirect.listener}: no transparent socket listens on port {redirect.port} for "
+            f"IPv{family}"
+        )

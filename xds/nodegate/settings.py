@@ -15,6 +15,8 @@ from nodegate.errors import UsageError
 XDS_ADDRESS = "127.0.0.1:9900"
 HTTP_ADDRESS = "127.0.0.1:9902"
 DEBUG_ADDRESS = "127.0.0.1:9903"
+AGENT_HTTP_ADDRESS = "127.0.0.1:9904"
+AGENT_DEBUG_ADDRESS = "127.0.0.1:9905"
 
 PUBLISH_SERVICE = "nodegate-system/nodegate"
 LEASE_NAMESPACE = "nodegate-system"
@@ -160,6 +162,36 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     xds_security: XdsSecurity = XdsSecurity()
     redirect_grace: float = 10.0
     lease: LeaseSettings = LeaseSettings()
+
+
+class AgentTls(msgspec.Struct, frozen=True, kw_only=True):
+    """How the agent checks the control plane, and proves which node it is; as for Envoy (``nodegate bootstrap``)."""
+
+    ca: Path
+    server_name: str = ""
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings of ``nodegate agent``.
+
+    ``xds_addresses`` are replicas of one control plane. ``iptables_backend`` None is the node's own, ``bpf_object``
+    None the program that came with nodegate; it and its maps are pinned in ``bpf_folder``. ``state_dir`` None keeps
+    nothing across restarts, but what the kernel keeps.
+    """
+
+    node_name: str
+    node_id: str
+    xds_addresses: tuple[Address, ...] = (TcpAddress("127.0.0.1", 9900),)
+    tls: AgentTls | None = None
+    mode: str = "auto"
+    iptables_backend: str | None = None
+    bpf_object: Path | None = None
+    bpf_folder: Path = Path("/run/nodegate/bpf")
+    state_dir: Path | None = None
+    http_address: TcpAddress = TcpAddress("127.0.0.1", 9904)
+    debug_address: TcpAddress = TcpAddress("127.0.0.1", 9905)
 
 
 def parse_secret_name(text: str) -> tuple[str, str] | None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import ctypes as c
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -115,6 +116,16 @@ class Libbpf:
             key = c.create_string_buffer(following.raw, key_size)
             if self._lib.bpf_map_lookup_elem(descriptor, key, value) == 0:
                 found[key.raw] = value.raw
+        return found
+
+    def sums(self, descriptor: int, names: Sequence[str]) -> dict[str, int]:
+        """Return the elements of an array of 64-bit counters for each CPU, added up, under the names in its order."""
+        values = (c.c_uint64 * self._lib.libbpf_num_possible_cpus())()
+        found = {}
+        for number, name in enumerate(names):
+            key = number.to_bytes(4, sys.byteorder)
+            self._check(self._lib.bpf_map_lookup_elem(descriptor, key, values), "A counter cannot be read")
+            found[name] = sum(values)
         return found
 
     def attached(self, interface: int) -> int | None:

@@ -47,7 +47,9 @@ class EbpfMode:
         """Raise UnsupportedError when nft or the program is missing."""
         find("nft", "nftables")
         if not self._object.is_file():
-            raise UnsupportedError(f"There is no program {self._object}. Build it: make bpf.")
+            raise UnsupportedError(
+                f"There is no program {self._object}. It is part of nodegate's wheel; in a checkout: make bpf."
+            )
 
     def installed(self) -> Mapping[Place, int]:
         """Return where the program's map sends each place."""
@@ -67,8 +69,15 @@ class EbpfMode:
         """Return what was counted for each place: the packets that began its connections."""
         return {maps.place_of(key): maps.count_of(value) for key, value in self._items("counts").items()}
 
-    def cleanup(self) -> Applied:
-        """Remove filters, pins, table, rule and route, and a clsact that nobody needs any more."""
+    def events(self) -> Mapping[str, int]:
+        """Return what the program did with packets, by the names of :data:`maps.EVENTS`, on all CPUs together."""
+        if not (self._folder / "events").exists():
+            return {}
+        with self._map("events") as descriptor:
+            return self._libbpf.sums(descriptor, maps.EVENTS)
+
+    def cleanup(self, *, shared: bool = True) -> Applied:
+        """Remove filters, pins, table, and rule and route, and a clsact that nobody needs any more."""
         said: list[str] = []
         for number, name in interfaces.with_frames().items():
             if self._libbpf.attached(number) is not None:
@@ -80,7 +89,7 @@ class EbpfMode:
                 unpin(path)
             pins.remove(self._folder)
         self._targets = self._places = None
-        return Applied((*said, *self._table.remove(), *routing.remove()))
+        return Applied((*said, *self._table.remove(), *(routing.remove() if shared else ())))
 
     def _load(self) -> list[str]:
         """Load the program where this one is not there yet, and attach it where it is not attached."""

@@ -20,7 +20,7 @@ _REQUEST_DUMP = 0x001 | 0x300
 _LISTEN = 10  # TCP_LISTEN
 _HEADER = struct.Struct("=IHHII")  # struct nlmsghdr
 _REQUEST = struct.Struct("=BBBxI48x")
-_MESSAGE = struct.Struct("=BBBB2s2s16s16s12x20x")
+_MESSAGE = struct.Struct("=BBBB2s2s16s16s12x12xII")  # struct inet_diag_msg
 _ATTRIBUTE = struct.Struct("=HH")
 _V6ONLY, _MARK, _SOCKOPT = 11, 15, 22  # INET_DIAG_SKV6ONLY, _MARK, _SOCKOPT
 _TRANSPARENT = 0x20  # the sixth bit of struct inet_diag_sockopt
@@ -30,13 +30,23 @@ _BUFFER = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """One listening TCP socket. ``wildcard``: it is bound to no address; ``families`` are those it answers (4, 6)."""
+    """One listening TCP socket. ``wildcard``: it is bound to no address; ``families`` are those it answers (4, 6).
+
+    ``user`` is the number of whose it is, ``inode`` the number by which /proc names it.
+    """
 
     port: int
     families: tuple[int, ...]
     wildcard: bool
     transparent: bool
     mark: int
+    user: int = 0
+    inode: int = 0
+
+    @property
+    def serves_redirects(self) -> bool:
+        """Whether redirected connections can go to it: it is transparent, and on any address."""
+        return self.wildcard and self.transparent
 
 
 def listening() -> list[Listening]:
@@ -50,9 +60,7 @@ def listening() -> list[Listening]:
 
 def of_listeners() -> frozenset[tuple[int, int]]:
     """Return family and port of every socket that redirected connections can go to: transparent, on any address."""
-    found = listening()
-    ours = (one for one in found if one.wildcard and one.transparent)
-    return frozenset((family, one.port) for one in ours for family in one.families)
+    return frozenset((family, one.port) for one in listening() if one.serves_redirects for family in one.families)
 
 
 def _dump(netlink: socket.socket, family: int) -> Iterator[Listening]:
@@ -72,7 +80,7 @@ def _dump(netlink: socket.socket, family: int) -> Iterator[Listening]:
 
 
 def _parse(message: memoryview) -> Listening:
-    family, _, _, _, port, _, address, _ = _MESSAGE.unpack_from(message)
+    family, _, _, _, port, _, address, _, user, inode = _MESSAGE.unpack_from(message)
     attributes = dict(_attributes(message[_MESSAGE.size :]))
     options, mark, v6only = attributes.get(_SOCKOPT), attributes.get(_MARK), attributes.get(_V6ONLY)
     families: tuple[int, ...] = (4,)
@@ -84,6 +92,8 @@ def _parse(message: memoryview) -> Listening:
         address == _ANY,
         options is not None and bool(options[0] & _TRANSPARENT),
         int.from_bytes(mark, "little") if mark is not None else 0,
+        user,
+        inode,
     )
 
 

@@ -71,8 +71,12 @@ class IptablesMode:
             found |= held[1] if held else {}
         return found
 
-    def cleanup(self) -> Applied:
-        """Remove chains, jumps, sets, rule and route; of both backends, since the node may have changed it."""
+    def events(self) -> Mapping[str, int]:
+        """Return nothing: places are all that is counted."""
+        return {}
+
+    def cleanup(self, *, shared: bool = True) -> Applied:
+        """Remove chains, jumps, sets, and rule and route; of both backends, since the node may have changed it."""
         said: list[str] = []
         for backend in BACKENDS:
             for family in FAMILIES:
@@ -83,7 +87,7 @@ class IptablesMode:
             for name in there:
                 destroy_set(name)
             said += [f"ipset {name}: removed." for name in there]
-        said += [*self._self_nat.remove(), *routing.remove()]
+        said += [*self._self_nat.remove(), *(routing.remove() if shared else ())]
         self._known.clear()
         return Applied(tuple(said))
 

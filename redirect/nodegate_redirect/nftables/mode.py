@@ -52,10 +52,14 @@ class NftablesMode:
         """Return what was counted for each place: packets that began its connections, and a node's own twice."""
         return {place: count for place, _, count in _read()}
 
-    def cleanup(self) -> Applied:
-        """Remove the table, rule and route."""
+    def events(self) -> Mapping[str, int]:
+        """Return nothing: places are all that is counted."""
+        return {}
+
+    def cleanup(self, *, shared: bool = True) -> Applied:
+        """Remove the table, and rule and route."""
         self._held = None
-        return Applied((*self._table.remove(), *routing.remove()))
+        return Applied((*self._table.remove(), *(routing.remove() if shared else ())))
 
     def _change(self, plan: Plan, held: Mapping[Place, Target]) -> list[str]:
         text = changes(plan.targets, held, _ports(held), bridged=self._bridged)

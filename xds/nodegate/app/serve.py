@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
-import signal
 from asyncio import TaskGroup
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import structlog
 
 from nodegate.app.control_plane import control_plane
+from nodegate.app.signals import stop_signals
 from nodegate.engine import Engine
 from nodegate.settings import ServeSettings
 
@@ -27,7 +24,7 @@ _GC_THRESHOLD = 50_000
 async def serve(settings: ServeSettings) -> None:
     """Run until SIGTERM or SIGINT, then stop gracefully: readiness goes first, streams end after it."""
     gc.set_threshold(_LISTING_GC_THRESHOLD)
-    with _stop_signals() as stop:
+    with stop_signals() as stop:
         async with control_plane(settings) as running, TaskGroup() as tasks:
             freezing = tasks.create_task(_freeze_first_listing(running.engine))
             await stop.wait()
@@ -44,21 +41,3 @@ async def _freeze_first_listing(engine: Engine) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD)
-
-
-@contextmanager
-def _stop_signals() -> Iterator[asyncio.Event]:
-    """Give an event that SIGTERM or SIGINT sets; a second signal ends the process at once, as without us."""
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-
-    def stop_once(number: int) -> None:
-        stop.set()
-        loop.remove_signal_handler(number)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop_once, number)
-    try:
-        yield stop
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)

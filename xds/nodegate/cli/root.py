@@ -13,6 +13,7 @@ from nodegate.errors import NodegateError
 
 COMMANDS = {
     "serve": ("nodegate.cli.serve", "Run the control plane."),
+    "agent": ("nodegate.cli.agent", "Run the redirect agent of a node."),
     "demo": ("nodegate.demo.command", "Run everything on this machine, with a real Envoy."),
     "bootstrap": ("nodegate.cli.bootstrap", "Print an Envoy bootstrap that points here."),
     "translate": ("nodegate.cli.manifests", "Print what Envoy would be sent for a folder of manifests."),

@@ -1,0 +1,149 @@
+"""Where everything meets: what is asked for, what the node is like, and what the kernel holds.
+
+Four things can happen, one at a time: the control plane said something, the kernel said that the node changed, it is
+time to look again at what the kernel does not tell (sockets that listen, what strangers flush), or the kernel refused
+something and is asked again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+import structlog
+
+from nodegate_redirect.agent.following import Following
+from nodegate_redirect.agent.kernel import Kernel, Outcome
+from nodegate_redirect.agent.pace import Pace
+from nodegate_redirect.agent.watching import watching
+from nodegate_redirect.contract import Place, Redirect
+from nodegate_redirect.mode import Count
+from nodegate_redirect.plan import Node
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+_SHOWN = 20
+
+
+class Peer(Protocol):
+    """Who wants to know what became of what it asked for."""
+
+    def settle(self, problems: Mapping[str, str], refused: str = "") -> None:
+        """Take in what the kernel does not hold as asked, name -> why not; with ``refused`` nothing new is held."""
+
+
+@dataclass(slots=True)
+class Status:
+    """What the agent lets others see.
+
+    ``outcome`` is the last one, ``problems`` says of each redirect that is not installed as asked why. ``repairs``
+    counts comparisons that found something to change, ``refusals`` what the kernel refused.
+    """
+
+    outcome: Outcome = field(default_factory=Outcome)
+    problems: Mapping[str, str] = field(default_factory=dict)
+    ready: bool = False
+    applications: int = 0
+    repairs: int = 0
+    refusals: int = 0
+    last_seconds: float = 0.0
+
+
+class Loop:
+    """Brings the kernel to what is asked for, again and again. All that blocks runs in one thread of its own."""
+
+    def __init__(self, kernel: Kernel, following: Following) -> None:
+        self.status = Status()
+        self._kernel = kernel
+        self._following = following
+        self._thread = ThreadPoolExecutor(1, "kernel")
+        self._woken = asyncio.Event()
+        self._pace = Pace()
+        self._brought = -1
+        self._bringing = False
+
+    def wake(self) -> None:
+        """Say that there is something new in what is asked for."""
+        self._woken.set()
+
+    async def run(self, peer: Peer) -> None:
+        """Go on until cancelled. What is in the kernel stays there."""
+        with self._thread, watching(self._on_news) as forget:
+            while True:
+                if self._following.heard:
+                    await self._round(peer, forget)
+                await self._next()
+
+    async def counters(self) -> tuple[Mapping[Place, Count], Mapping[str, int]]:
+        """Return what the kernel counted: for each place, and else."""
+        return await self._do(self._kernel.counters)
+
+    async def _next(self) -> None:
+        """Wait until there is something to do."""
+        due = self._pace.next() if self._following.heard else None
+        try:
+            async with asyncio.timeout_at(due):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+        self._woken.clear()
+
+    def _on_news(self) -> None:
+        if not self._bringing:  # then it is our own doing
+            self._pace.suspect()
+            self._pace.next_look = 0.0
+            self._woken.set()
+
+    async def _round(self, peer: Peer, forget: Callable[[], None]) -> None:
+        """Look at the node, and bring the kernel to what is asked for if anything may have changed."""
+        clock = asyncio.get_running_loop().time
+        redirects, sequence, start = self._following.redirects(), self._following.sequence, clock()
+        node = await self._do(self._kernel.look, redirects)
+        looked = clock()
+        compare = looked >= self._pace.next_compare
+        if compare or sequence != self._brought or node != self.status.outcome.node:
+            self._note(await self._bring(redirects, node, forget, compare=compare), clock())
+            self._brought = sequence
+            peer.settle(self.status.problems, _refused(self.status.outcome))
+        self._pace.looked(clock(), looked - start, waiting=bool(self.status.outcome.plan.waiting))
+
+    async def _bring(
+        self, redirects: Sequence[Redirect], node: Node, forget: Callable[[], None], *, compare: bool
+    ) -> Outcome:
+        self._bringing = True
+        try:
+            return await self._do(lambda: self._kernel.bring(redirects, node, compare=compare))
+        finally:
+            forget()
+            self._bringing = False
+
+    def _note(self, outcome: Outcome, now: float) -> None:
+        status = self.status
+        first, before, status.outcome = not status.applications, status.outcome, outcome
+        status.applications += 1
+        status.last_seconds = outcome.seconds
+        if outcome.error:
+            status.refusals += 1
+            self._pace.failed(now)
+            if outcome.error != before.error:
+                log.error("The kernel refused the redirects; it is asked again.", why=outcome.error)
+            return
+        status.ready = True
+        status.problems = {**outcome.plan.conflicts, **outcome.plan.waiting, **self._following.refused}
+        if outcome.compared:
+            self._pace.compared(now, outcome.seconds)
+            status.repairs += bool(outcome.changes) and not first
+        if outcome.changes:
+            log.info("Redirects changed.", changes=outcome.changes[:_SHOWN], seconds=round(outcome.seconds, 4))
+
+    async def _do(self, what: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, what, *arguments)
+
+
+def _refused(outcome: Outcome) -> str:
+    return f"kernel refused: {outcome.error}" if outcome.error else ""

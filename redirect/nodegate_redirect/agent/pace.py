@@ -1,0 +1,49 @@
+"""When to look and when to compare, so that neither takes more than a small part of a CPU. Pure: times are arguments.
+
+*Looking* asks for addresses and listening sockets: often while something waits for its listener, for no message says
+that a socket listens. *Comparing* reads back what the kernel holds, and repairs it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_WAITING, _WATCHING = 0.05, 1.0
+_SUSPICIOUS, _TRUSTING = 0.2, 5.0
+_FIRST_RETRY, _LONGEST_RETRY = 0.5, 30.0
+_LOOK_SHARE, _COMPARE_SHARE = 10, 20
+"""How many times as long as it took it is not done again: at most 10 % and 5 % of one CPU."""
+
+
+@dataclass(slots=True)
+class Pace:
+    """Times in seconds of any one clock; at first everything is due."""
+
+    next_look: float = 0.0
+    next_compare: float = 0.0
+    _compared: float = 0.0
+    _cost: float = 0.0
+    _failures: int = 0
+
+    def looked(self, now: float, cost: float, *, waiting: bool) -> None:
+        """Note a look that took ``cost`` seconds; ``waiting``: something waits for a socket to listen."""
+        self.next_look = now + max(_WAITING if waiting else _WATCHING, _LOOK_SHARE * cost)
+
+    def compared(self, now: float, cost: float) -> None:
+        """Note a comparison that was made, and repaired what it found."""
+        self._compared, self._cost, self._failures = now, cost, 0
+        self.next_compare = now + max(_TRUSTING, _COMPARE_SHARE * cost)
+
+    def failed(self, now: float) -> None:
+        """Note that the kernel refused something: it is asked again, less and less often."""
+        self.next_compare = now + min(_LONGEST_RETRY, _FIRST_RETRY * 2.0 ** min(self._failures, 16))
+        self._failures += 1
+
+    def suspect(self) -> None:
+        """Note that the kernel says that something changed, and it was not us."""
+        if not self._failures:
+            self.next_compare = min(self.next_compare, self._compared + max(_SUSPICIOUS, _COMPARE_SHARE * self._cost))
+
+    def next(self) -> float:
+        """Return when something is due."""
+        return min(self.next_look, self.next_compare)

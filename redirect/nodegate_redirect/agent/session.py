@@ -1,0 +1,76 @@
+"""The client's half of the delta protocol, for one type on one stream. Pure: messages in, requests out.
+
+The server's half, and how an agent words what it could not install, is in ``redirect.proto``; statements are those of
+docs/xds.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from nodegate_redirect.agent.following import Following, Message
+
+EVERYTHING = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is said to the server. ``error`` None with a nonce is an ACK, otherwise its text is that of a NACK."""
+
+    nonce: str = ""
+    error: str | None = None
+    subscribe: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+class Session:
+    """What was said on one stream. A message is answered when the kernel was brought to it, and not before."""
+
+    def __init__(self, following: Following) -> None:
+        self._following = following
+        self._unanswered: list[Message] = []
+        self._owed: set[str] = set()
+
+    def opening(self, problems: Mapping[str, str]) -> Request:
+        """Return the first request: everything, but what is held already."""
+        return Request(subscribe=(EVERYTHING,), versions=self._following.versions(problems))
+
+    def take(self, message: Message) -> None:
+        """Take a message in; it is answered when :meth:`settle` is told what became of it."""
+        self._following.take(message)
+        self._unanswered.append(message)
+
+    def settle(self, problems: Mapping[str, str], refused: str = "") -> list[Request]:
+        """Return what to say now that the kernel was brought to all that was taken in.
+
+        An ACK, or a NACK that names what is not installed, for each message: what is in ``problems`` (name -> why not),
+        or, where there is ``refused``, every name of the message. And what an earlier NACK named and is installed now
+        is asked for again, so that it can be acknowledged (28).
+        """
+        requests = [self._answer(message, problems, refused) for message in self._unanswered]
+        self._unanswered.clear()
+        done = set() if refused else self._owed - problems.keys()
+        self._owed -= done
+        if done:
+            requests.append(Request(subscribe=tuple(sorted(done))))
+        return requests
+
+    def _answer(self, message: Message, problems: Mapping[str, str], refused: str) -> Request:
+        self._owed -= message.names
+        named = sorted(message.names if refused else message.names & problems.keys())
+        if not named:
+            return Request(message.nonce)
+        self._owed.update(named)
+        lines = _same(named, refused) if refused else [f"{name}: {_line(problems[name])}" for name in named]
+        return Request(message.nonce, "\n".join(lines))
+
+
+def _same(names: Sequence[str], reason: str) -> Iterator[str]:
+    """Yield a line for each name; the reason in full is in the first, for there may be thousands."""
+    for name in names:
+        yield f"{name}: {_line(reason)}" if name == names[0] else f"{name}: {reason.partition(':')[0]}: as {names[0]}"
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
