@@ -75,6 +75,10 @@ lock: install ## Write requirements/*.txt anew from pyproject.toml
 protos: install ## Generate protos/nodegate_protos anew from protos/nodegate
 	@$(BIN)/python tools/protos.py
 
+.PHONY: kind
+kind: ## Make a cluster of kind with nodegate on it; takes docker, kind and kubectl
+	@kind/up.sh
+
 .PHONY: bpf
 bpf: install ## Compile the redirect's eBPF program into build/bpf
 	@$(BIN)/python tools/bpf.py

@@ -73,9 +73,13 @@ class Cluster:
         }
         self._start("etcd", flags)
 
-    def start_api_server(self, port: int = PORT) -> None:
-        """Start an API server, and wait until it is ready; there may be several, each on a port of its own."""
-        self._start("kube-apiserver", self._api_server(port), f"kube-apiserver-{port}")
+    def start_api_server(self, port: int = PORT, **more: str) -> None:
+        """Start an API server, and wait until it is ready; there may be several, each on a port of its own.
+
+        ``more`` are flags besides those that all of them have.
+        """
+        flags = {**self._api_server(port), **{name.replace("_", "-"): value for name, value in more.items()}}
+        self._start("kube-apiserver", flags, f"kube-apiserver-{port}")
         eventually(lambda: self._ready(port), within=60, every=0.1, what="/readyz of the API server")
 
     def kill_api_server(self, port: int) -> None:

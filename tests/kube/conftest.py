@@ -38,7 +38,7 @@ def cluster(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(scope="session")
 def account(cluster: Cluster) -> Path:
     """Return a configuration with the token of the ServiceAccount that our manifests make, and its rules alone."""
-    cluster.kubectl("apply", "-f", str(MANIFESTS))
+    cluster.kubectl("apply", "--server-side", "--validate=strict", "-k", str(MANIFESTS))
     namespace, name = ACCOUNT
     token = cluster.kubectl("create", "token", name, "-n", namespace).strip()
     return cluster.write_kubeconfig("nodegate-account", {"token": token})
