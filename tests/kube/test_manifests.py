@@ -30,7 +30,7 @@ def _pod(owner: dict[str, Any], namespace: str) -> dict[str, Any]:
     """Return a Pod as the controller of its owner would make it."""
     template = owner["spec"]["template"]
     metadata = {**template["metadata"], "name": "probe", "namespace": namespace}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": dict(template["spec"])}
 
 
 def _created(cluster: Cluster, pod: dict[str, Any]) -> subprocess.CompletedProcess[str]:
