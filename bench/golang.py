@@ -17,7 +17,7 @@ SOURCE = Path(__file__).resolve().parent
 
 
 def programs() -> Path:
-    """Return the folder with ``load``, ``traffic`` and ``peers``, after building them if need be."""
+    """Return the folder with ``load``, ``traffic``, ``connections`` and ``peers``, after building them if need be."""
     folder = cache_folder() / "bench" / _source_hash()
     if not (folder / "peers").exists():
         _build(folder)
@@ -31,7 +31,7 @@ def _build(folder: Path) -> None:
         go = find_go(SOURCE / "go.mod")
     except GoError as error:
         raise BenchError(str(error)) from error
-    for name in ("load", "traffic", "peers"):  # peers last: it says that all are there
+    for name in ("load", "traffic", "connections", "peers"):  # peers last: it says that all are there
         command = [str(go), "build", "-trimpath", "-buildvcs=false", "-o", str(folder / name), f"./{name}"]
         if subprocess.call(command, cwd=SOURCE) != 0:
             raise BenchError(f"'go build ./{name}' failed in {SOURCE}; its messages are above.")
