@@ -8,7 +8,8 @@ These things can happen, and only one of them happens at a time:
    or prolongs the hold-off, which a new Ingress need not wait for after half a second of rest.
 2. The **hold-off ends**: everything gathered is translated as one and published.
 3. A **client has said something**: who it is, or that it rejects a resource. What follows from it for the objects is
-   a change like any other, and is published at once (DESIGN 2, quarantine).
+   a change like any other, and is published at once (DESIGN 2, quarantine). A port that a node cannot use is no fault
+   of an object: its listener moves to another one (redirect 5).
 4. A **retry is due**: a port that rested is free for a listener that waits, or kept claims could not be written.
 
 A batch of nothing but Services on which ports are claimed is translated and published at once, too: the Ingress they
@@ -32,6 +33,7 @@ from nodegate.engine.emptying import Emptyings, empties
 from nodegate.engine.holdoff import HoldOff
 from nodegate.engine.keeping import Keeper
 from nodegate.engine.problems import Finder, Problems
+from nodegate.engine.refusals import of_held, without_refusals
 from nodegate.engine.translation import Translation
 from nodegate.model.changes import Batch, Change, Delete, ObjectChange, Upsert
 from nodegate.model.objects import Object
@@ -42,6 +44,7 @@ from nodegate.server.clients import Clients
 from nodegate.snapshot.publisher import Publisher
 from nodegate.snapshot.resource import Entry, Key
 from nodegate.snapshot.type_urls import ENDPOINT
+from nodegate.snapshot.votes import Votes
 from nodegate.status.quarantine import Quarantine
 
 log = structlog.get_logger(__name__)
@@ -254,12 +257,22 @@ class Engine:
         """Let the quarantine decide on what clients reject; its decision is a change that does not wait."""
         self._review_asked = False
         now = get_running_loop().time()
-        votes = self._clients.votes(self.state.target)
+        resources, votes = self._move_refused(self._clients.votes(self.state.target))
         review = self._quarantine.review(votes, self._clients.node_ids(), now)
         self._review_at = None if review.again_in is None else now + review.again_in
         self._problems.replace(Finder.PROXIES, review.problems)
         if review.changes:
-            await self._publish(self._translate(review.changes))
+            resources |= self._translate(review.changes)
+        if resources:
+            await self._publish(resources)
+
+    def _move_refused(self, votes: tuple[Votes, ...]) -> tuple[Resources, tuple[Votes, ...]]:
+        """Move listeners whose ports a node cannot use; return what that changes, and the votes about content."""
+        ports, resources = self._claims.ports, Resources()
+        votes, refused = without_refusals(votes, ports)
+        for one in sorted({*refused, *of_held(self._clients.held_ports(self.state.target), ports)}):
+            resources |= self._claim(self._claims.refuse(one.listener, one.port, one.node, self._clock()))
+        return resources, votes
 
     # --- 4. a retry is due --------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from nodegate.server.protocol.postponement import PORT_HELD, reason_of
 from nodegate.server.protocol.stream import Stream
 from nodegate.server.protocol.type_state import TypeState
 from nodegate.snapshot.facts import NodeFacts
@@ -75,6 +76,12 @@ class Connection:
         return self.stream.node.id if self.stream.node else ""
 
     @property
+    def node_name(self) -> str:
+        """The name of the node, or the client's id where it says none."""
+        node = self.stream.node
+        return (node.facts.node or node.id) if node is not None else ""
+
+    @property
     def is_agent(self) -> bool:
         """Whether this is the stream of a redirect agent."""
         return self.stream.node is not None and self.stream.node.is_agent
@@ -85,6 +92,13 @@ class Connection:
             for name, rejection in state.rejections.rejected.items():
                 if self._version(target, (state.type_url, name)) == rejection.version:
                     yield (state.type_url, name), rejection.text
+
+    def postpones(self, target: Target) -> Iterator[tuple[str, str]]:
+        """Yield the redirects of the target that this agent has not installed yet, and why."""
+        state = self.stream.states.get(REDIRECT)
+        for name, one in state.postponed.items() if state is not None else ():
+            if one.version is not None and self._version(target, (REDIRECT, name)) == one.version:
+                yield name, one.words
 
     def has_a_say(self, type_url: str) -> bool:
         """Return whether the client takes this type, or is a proxy that will name what it needs of it later."""
@@ -199,6 +213,13 @@ class Clients:
         for agent in self.agents():
             if agent.stream.node is not None and agent.stream.node.facts.node == node:
                 yield agent.stream.states.get(REDIRECT)
+
+    def held_ports(self, target: Target) -> Iterator[tuple[str, str]]:
+        """Yield the listeners whose port another program holds, as the node's agent says, each with the node's name."""
+        for agent in self.agents():
+            for name, words in agent.postpones(target):
+                if reason_of(words) == PORT_HELD:
+                    yield from ((listener, agent.node_name) for _, listener in target.of_type(REDIRECT)[name].refs)
 
     def is_redirected(self, redirect: str, target: Target) -> bool:
         """Return whether an agent has installed the target's content of this redirect (``namespace/service/port``).

@@ -59,6 +59,12 @@ def listener_name(base: str, port: int) -> str:
     return f"{base}@{port}"
 
 
+def listener_and_port(name: str) -> tuple[str, int]:
+    """Return the name without port, and the port, of a listener's name; 0 where it has none."""
+    base, at, port = name.rpartition("@")
+    return (base, int(port)) if at and port.isdecimal() else (name, 0)
+
+
 def cause(ref: Ref, field: str) -> str:
     """Return the name of a route: the object and the field that caused it, as access logs and ``explain`` show it."""
     return f"{ref.kind.value}/{ref.namespace}/{ref.name}:{field}"
