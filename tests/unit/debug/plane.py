@@ -15,8 +15,10 @@ from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, Delt
 
 from nodegate.app import ControlPlane, control_plane
 from nodegate.bootstrap import NODE_KEY
+from nodegate.server.protocol.decode import ROLE_KEY
+from nodegate.server.protocol.request import AGENT
 from nodegate.settings import ServeSettings, TcpAddress
-from nodegate.snapshot.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from nodegate.snapshot.type_urls import CLUSTER, ENDPOINT, LISTENER, REDIRECT, ROUTE
 
 METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 ANY_PORT = TcpAddress("127.0.0.1", 0)
@@ -46,6 +48,13 @@ apiVersion: networking.k8s.io/v1
 kind: IngressClass
 metadata: {name: nodegate}
 spec: {controller: nodegate.dev/ingress-controller}
+"""
+
+DOOR = """
+apiVersion: v1
+kind: Service
+metadata: {name: nodegate-web, namespace: shop, annotations: {nodegate.dev/ingress: web}}
+spec: {type: LoadBalancer, clusterIP: 10.0.0.9, ports: [{name: http, port: 80, nodePort: 30080}]}
 """
 
 BROKEN = """
@@ -107,25 +116,38 @@ async def plane(folder: Path, state_dir: Path | None = None) -> AsyncIterator[Pl
         yield Plane(running, http)
 
 
+PROXY_TYPES, AGENT_TYPES = (CLUSTER, ENDPOINT, LISTENER, ROUTE), (REDIRECT,)
+
+
 @asynccontextmanager
-async def proxy(running: ControlPlane, node: str, rejects: Mapping[str, str] | None = None) -> AsyncIterator[None]:
-    """Connect a proxy that takes everything but the resources in ``rejects`` (name without port -> its words)."""
+async def proxy(
+    running: ControlPlane,
+    node: str,
+    rejects: Mapping[str, str] | None = None,
+    types: tuple[str, ...] = PROXY_TYPES,
+) -> AsyncIterator[None]:
+    """Connect a proxy that takes everything but the resources in ``rejects`` (name without port -> its words).
+
+    One that takes ``AGENT_TYPES`` is a redirect agent.
+    """
     async with grpc.aio.insecure_channel(str(running.xds_address)) as channel, TaskGroup() as tasks:
         call = channel.stream_stream(
             METHOD,
             request_serializer=DeltaDiscoveryRequest.SerializeToString,
             response_deserializer=DeltaDiscoveryResponse.FromString,
         )()
-        answering = tasks.create_task(_answer(call, node, {} if rejects is None else rejects))
+        answering = tasks.create_task(_answer(call, node, types, {} if rejects is None else rejects))
         yield
         answering.cancel()
 
 
-async def _answer(call: Any, node: str, rejects: Mapping[str, str]) -> None:
-    for type_url in (CLUSTER, ENDPOINT, LISTENER, ROUTE):
+async def _answer(call: Any, node: str, types: tuple[str, ...], rejects: Mapping[str, str]) -> None:
+    for type_url in types:
         request = DeltaDiscoveryRequest(type_url=type_url, resource_names_subscribe=["*"])
         request.node.id = node
         request.node.metadata[NODE_KEY] = node
+        if types is AGENT_TYPES:
+            request.node.metadata[ROLE_KEY] = AGENT
         await call.write(request)
     async for response in call:
         answer = DeltaDiscoveryRequest(type_url=response.type_url, response_nonce=response.nonce)

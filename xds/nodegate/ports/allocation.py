@@ -150,4 +150,4 @@ class Claims:
         for listener in listeners_of(owner):
             if listener in self._waiting:
                 yield exhausted(listener, self.range, len(self._taken), len(self._resting))
-            yield from self._refusals.problems(listener)
+            yield from self._refusals.problems(listener, self._port_of.get(listener))

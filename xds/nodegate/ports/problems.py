@@ -54,10 +54,11 @@ class Refusals:
         """A listener is wanted no more; return whether any of its ports was refused."""
         return self._nodes.pop(listener, None) is not None
 
-    def problems(self, listener: str) -> Iterator[Problem]:
-        """Yield a problem for every port of a listener that a node of ours was seen to refuse."""
+    def problems(self, listener: str, now: int | None) -> Iterator[Problem]:
+        """Yield a problem for every port that a node was seen to refuse; ``now`` is the listener's port instead."""
+        instead = f"it moves to port {now}" if now is not None else "there is no other port for it"
         for port, nodes in sorted(self._nodes.get(listener, {}).items()):
             named = ", ".join(sorted(filter(None, nodes)))
             if named:
-                message = f"Port {port} of listener {listener} cannot be used on node {named}; it is moved to another."
+                message = f"Port {port} of listener {listener} cannot be used on node {named}; {instead}."
                 yield PORT_REFUSED.found(owner_of(listener), "", message)
