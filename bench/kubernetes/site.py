@@ -21,6 +21,8 @@ from tests.kube.manifests import ingress_class
 from tools.kubernetes import assets
 
 OTHERS = "others"
+NODEGATE_NAMESPACE = "nodegate-system"
+"""Where the Lease of nodegate's replicas is."""
 APP = "app"
 ENDPOINTS = 10
 _AT_ONCE = 8
@@ -138,5 +140,5 @@ def running_site() -> Iterator[Site]:
             key=str(keys.key),
         )
         site = Site(cluster, traffic, Path(name))
-        site.send([objects.create_namespace(OTHERS)])
+        site.send([objects.create_namespace(name) for name in (OTHERS, NODEGATE_NAMESPACE)])
         yield site

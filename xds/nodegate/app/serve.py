@@ -36,8 +36,8 @@ async def _freeze_first_listing(engine: Engine) -> None:
     """Take what the first listing made, and what stays, out of the garbage collector's sight.
 
     With 10,000 Ingresses a full collection stops every stream for 0.38 s; after this it takes microseconds.
+    Nothing is collected first: streams wait for their first answer, and all there is to be found are 28 objects.
     """
     await engine.until(lambda state: state.synced)
-    gc.collect()
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD)
