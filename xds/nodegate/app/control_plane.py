@@ -69,7 +69,7 @@ async def _start(settings: ServeSettings, stack: AsyncExitStack) -> ControlPlane
 
     render = metrics_renderer(engine.state, clients, __version__, source.collectors())
     http = await stack.enter_async_context(site(probes_app(readiness, render), settings.http_address, "--http-address"))
-    views = Views(engine.state, clients, readiness, __version__)
+    views = Views(engine.state, clients, readiness, __version__, source.replica)
     pages = debug_app(views, settings.debug_address.host)
     debug = await stack.enter_async_context(site(pages, settings.debug_address, "--debug-address"))
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from prometheus_client.registry import Collector
 
 from nodegate.app.state_folder import kept_claims
+from nodegate.debug.state import Replica
 from nodegate.engine import Engine
 from nodegate.model.changes import Batch
 from nodegate.ports import Ports, PortStore
@@ -44,6 +45,9 @@ class Followed(Protocol):
     def ports(self) -> tuple[Ports, PortStore | None]:
         """Return what decides on ports, and where that is kept, if it is."""
 
+    def replica(self) -> Replica | None:
+        """Return what this replica is among others; None where nothing is written."""
+
     def start(self, plane: Plane, /) -> AsyncIterator[Batch]:
         """Start to follow, and return the batches for the engine."""
 
@@ -62,6 +66,9 @@ class FollowedFolder:
     def ports(self) -> tuple[Ports, PortStore | None]:
         """Return the claims that are made here."""
         return kept_claims(self._state_dir)
+
+    def replica(self) -> None:
+        """Return nothing: there is one."""
 
     def start(self, _plane: Plane) -> AsyncIterator[Batch]:
         """Return the batches; the engine's reading of them is what follows the folder."""

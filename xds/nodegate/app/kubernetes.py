@@ -6,9 +6,12 @@ from asyncio import to_thread
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
+from prometheus_client.registry import Collector
+
 from nodegate.app.folder import Plane
 from nodegate.app.state_folder import kept_cluster
 from nodegate.app.writing import Writing
+from nodegate.debug.state import Replica
 from nodegate.errors import UsageError
 from nodegate.model.changes import Batch
 from nodegate.ports import Ports, PortStore
@@ -25,13 +28,17 @@ class FollowedCluster:
         self._journal = journal
         self._writing = writing
 
-    def collectors(self) -> tuple[WatchCollector, ...]:
-        """Return the metrics of the watches."""
-        return (WatchCollector(self._source.informers),)
+    def collectors(self) -> tuple[Collector, ...]:
+        """Return the metrics of the watches, and of what is written."""
+        return WatchCollector(self._source.informers), self._writing.collector
 
     def ports(self) -> tuple[Ports, PortStore | None]:
         """Return the claims that the cluster holds; it keeps them itself."""
         return self._writing.claims, None
+
+    def replica(self) -> Replica:
+        """Return what this replica is among others."""
+        return self._writing.replica()
 
     def start(self, plane: Plane) -> AsyncIterator[Batch]:
         """Follow the cluster and write to it; see :class:`nodegate.app.folder.Followed`."""

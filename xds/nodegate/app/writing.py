@@ -5,73 +5,110 @@ from __future__ import annotations
 import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from nodegate.app.folder import Plane
-from nodegate.engine import Engine
+from nodegate.debug.state import Replica
 from nodegate.model.changes import Batch
+from nodegate.model.problem import Problem
+from nodegate.model.refs import Ref
 from nodegate.ports import WrittenClaims
+from nodegate.ports.problems import PORT_REFUSED
 from nodegate.settings import LEASE_NAMESPACE, LeaseSettings, TranslationSettings
 from nodegate.snapshot.publisher import Publisher
+from nodegate.status import quarantine
 from nodegate.status.addresses import AddressWriter, Place
+from nodegate.status.events import EventWriter, Teller
 from nodegate.status.leadership import Leadership
+from nodegate.status.metrics import WriteCollector
 from nodegate.status.requests import Cluster, Requests
 from nodegate.status.writer import ServiceWriter
 
 _POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_SEEN_ON_STREAMS = frozenset(code.code for code in (*quarantine.CODES, PORT_REFUSED))
+
+
+@dataclass(frozen=True, slots=True)
+class _Writers:
+    """Those who write, each one kind of thing."""
+
+    services: ServiceWriter
+    addresses: AddressWriter
+    events: EventWriter
+
+    def look_at_all(self) -> None:
+        """Everything is known now, or this replica leads from now on."""
+        for writer in (self.services, self.addresses, self.events):
+            writer.look_at_all()
+
+    def look_at(self, listeners: Iterable[str]) -> None:
+        """These listeners are wanted, or wanted no more, or have to have another port."""
+        names = tuple(listeners)
+        self.services.look_at(names)
+        self.addresses.look_at(names)
 
 
 class Writing:
     """Everything that writes to one cluster, on one replica."""
 
     def __init__(self, cluster: Cluster, chosen: TranslationSettings, lease: LeaseSettings) -> None:
+        self._chosen = chosen
         self._synced: Callable[[], bool] = lambda: False
         self.claims = WrittenClaims(chosen.publish_service)
-        self.requests = Requests(cluster)
+        self._requests = Requests(cluster)
         place = (lease.namespace or _own_namespace(), lease.name)
-        self.leadership = Leadership(self.requests, place, lease.identity or _new_identity(), lease.seconds)
-        self.services = ServiceWriter(self.requests, self.claims, chosen.publish_service, self._leads)
-        self._place = Place(chosen.publish_service, _host_ports(chosen))
+        self._leadership = Leadership(self._requests, place, lease.identity or _new_identity(), lease.seconds)
+        self.collector = WriteCollector(self._requests, self._leadership)
+
+    def replica(self) -> Replica:
+        """Return what a page shows of this replica."""
+        leading = self._leadership
+        lease, holder = "/".join(leading.place), leading.election.holder
+        return Replica(leading.election.identity, lease, holder, leading.leads, leading.trouble)
 
     def start(self, plane: Plane, batches: AsyncIterator[Batch]) -> AsyncIterator[Batch]:
         """Start to write; return the batches, which are read on their way to the engine."""
-        engine, clients = plane.engine, plane.clients
-        addresses = AddressWriter(
-            self.requests, self.claims, self._place, lambda: engine.state.target, clients.connections, self._leads
-        )
-
-        def look_at(listeners: Iterable[str]) -> None:
-            self.services.look_at(listeners)
-            addresses.look_at(listeners)
-
+        engine, writers = plane.engine, self._writers(plane)
         self._synced = lambda: engine.state.synced
-        self.claims.on_change = look_at
-        self.services.on_problems = lambda: engine.report(self.services.problems)
-        self.leadership.on_change = lambda _: self._look_at_all(addresses)
-        clients.on_answer = addresses.look
-        for part in (self.leadership.run(), self.services.work.run(), addresses.work.run(), addresses.prove()):
+        self.claims.on_change = writers.look_at
+        writers.services.on_problems = lambda: engine.report(writers.services.problems)
+        self._leadership.on_change = lambda _: writers.look_at_all()
+        plane.clients.on_answer = writers.addresses.look
+        engine.watch_problems(writers.events.note)
+        for part in (
+            self._leadership.run(),
+            writers.services.work.run(),
+            writers.addresses.work.run(),
+            writers.addresses.prove(),
+            writers.events.work.run(),
+            writers.events.repeat(),
+            _look_at_targets(plane.publisher, writers.addresses),
+            _begin(plane, writers),
+        ):
             plane.run(part, "writer")
-        plane.run(self._begin(engine, addresses), "writer")
-        plane.run(_look_at_targets(plane.publisher, addresses), "writer")
-        return self._observing(batches, addresses)
+        return _observed(batches, writers)
+
+    def _writers(self, plane: Plane) -> _Writers:
+        state, chosen = plane.engine.state, self._chosen
+        place = Place(chosen.publish_service, _host_ports(chosen))
+        teller = Teller(self._leadership.election.identity, self._leads, _SEEN_ON_STREAMS)
+        return _Writers(
+            ServiceWriter(self._requests, self.claims, chosen.publish_service, self._leads),
+            AddressWriter(
+                self._requests, self.claims, place, lambda: state.target, plane.clients.connections, self._leads
+            ),
+            EventWriter(self._requests, teller, state.objects.get),
+        )
 
     def _leads(self) -> bool:
         """Whether to write what only one replica may; what an earlier run knew is nothing to write by."""
-        return self._synced() and self.leadership.leads
+        return self._synced() and self._leadership.leads
 
-    async def _begin(self, engine: Engine, addresses: AddressWriter) -> None:
-        await engine.until(lambda state: state.synced)
-        self._look_at_all(addresses)
 
-    def _look_at_all(self, addresses: AddressWriter) -> None:
-        self.services.look_at_all()
-        addresses.look_at_all()
-
-    async def _observing(self, batches: AsyncIterator[Batch], addresses: AddressWriter) -> AsyncIterator[Batch]:
-        async for batch in batches:
-            self.services.observe(batch.changes)
-            addresses.observe(batch.changes)
-            yield batch
+async def _begin(plane: Plane, writers: _Writers) -> None:
+    await plane.engine.until(lambda state: state.synced)
+    writers.look_at_all()
 
 
 async def _look_at_targets(publisher: Publisher, addresses: AddressWriter) -> None:
@@ -80,6 +117,25 @@ async def _look_at_targets(publisher: Publisher, addresses: AddressWriter) -> No
             await wake.wait()
             wake.clear()
             addresses.look()
+
+
+async def _observed(batches: AsyncIterator[Batch], writers: _Writers) -> AsyncIterator[Batch]:
+    """Pass the source's batches on, and let those who write know of them."""
+    told: tuple[Problem, ...] = ()
+    async for batch in batches:
+        writers.services.observe(batch.changes)
+        writers.addresses.observe(batch.changes)
+        if batch.problems != told:
+            _tell(writers, {problem.ref for problem in (*told, *batch.problems)}, batch.problems)
+            told = batch.problems
+        yield batch
+
+
+def _tell(writers: _Writers, refs: Iterable[Ref], problems: Iterable[Problem]) -> None:
+    """Tell what is wrong with objects as they came, if they are any of ours."""
+    served = writers.addresses.serves
+    for ref in refs:
+        writers.events.note(ref, (one for one in problems if one.ref == ref and served(ref)), "source")
 
 
 def _host_ports(chosen: TranslationSettings) -> dict[str, int]:

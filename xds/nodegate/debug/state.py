@@ -37,6 +37,21 @@ class Durations:
         self.last = seconds
 
 
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """This replica of a control plane that writes to a cluster.
+
+    ``name`` is its own, ``holder`` that of the replica that holds the Lease (``namespace/name``), empty when nobody
+    does. ``trouble`` says why the Lease cannot be read or renewed, if so.
+    """
+
+    name: str
+    lease: str
+    holder: str
+    leads: bool
+    trouble: str
+
+
 @dataclass(slots=True)
 class State:
     """The engine's state as of its last event.

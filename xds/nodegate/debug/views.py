@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import msgspec
 
 from nodegate.debug.plain import plain_object, plain_problem, plain_resource
 from nodegate.debug.probes import Readiness
-from nodegate.debug.state import State
+from nodegate.debug.state import Replica, State
 from nodegate.model.problem import Severity
 from nodegate.model.refs import Kind, Ref
 from nodegate.server.clients import Clients, ClientStatus, TypeStatus
@@ -31,6 +32,7 @@ class Views:
     clients: Clients
     readiness: Readiness
     version: str
+    replica: Callable[[], Replica | None] = lambda: None
 
     def index(self, now: float) -> Data:
         """Return the figures that say whether all is well."""
@@ -50,6 +52,7 @@ class Views:
                 "stale": state.stale,
             },
             "source": [plain_problem(problem) for problem in state.sources if problem.ref.kind is Kind.CLUSTER],
+            "replica": msgspec.to_builtins(self.replica()),
             "translate": {
                 "count": state.translate.count,
                 "seconds": state.translate.total,

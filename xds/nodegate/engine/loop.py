@@ -111,6 +111,10 @@ class Engine:
                 await self._handle(await self._next())
                 self._show()
 
+    def watch_problems(self, on_change: Callable[[Ref, tuple[Problem, ...]], None]) -> None:
+        """Let somebody know of every object whose problems have changed, with all that there are now."""
+        self._problems.on_change = on_change
+
     def report(self, found: Mapping[Ref, tuple[Problem, ...]]) -> None:
         """Take over everything that those who write to a cluster find wrong with objects now."""
         self._problems.replace(Finder.CLUSTER, found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 
 import structlog
@@ -29,6 +29,8 @@ class Problems:
 
     def __init__(self) -> None:
         self.by_object: dict[Ref, tuple[Problem, ...]] = {}
+        self.on_change: Callable[[Ref, tuple[Problem, ...]], None] = lambda _ref, _problems: None
+        """Called with an object and all its problems when they are others than before."""
         self._found: dict[Finder, dict[Ref, tuple[Problem, ...]]] = {finder: {} for finder in Finder}
 
     def found_by(self, finder: Finder) -> OfObjects:
@@ -47,6 +49,8 @@ class Problems:
             if after:
                 self.by_object[ref] = after
             _log_difference(before, after)
+            if before != after:
+                self.on_change(ref, after)
 
     def replace(self, finder: Finder, found: OfObjects) -> None:
         """Take over everything a finder says now."""

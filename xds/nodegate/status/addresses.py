@@ -81,6 +81,10 @@ class AddressWriter:
         self._sent: dict[Name, tuple[Ingress, Addresses]] = {}
         self._answers = asyncio.Event()
 
+    def serves(self, ref: Ref) -> bool:
+        """Whether an object is not an Ingress of somebody else."""
+        return ref.kind is not Kind.INGRESS or (ref.namespace, ref.name) in self._served
+
     @property
     def served(self) -> Mapping[Name, str]:
         """Every Ingress that has listeners, and what the names of those begin with."""

@@ -39,13 +39,14 @@ class Cluster(Protocol):
 class Requests:
     """Server-side apply and delete. Both return False when the request is to be repeated.
 
-    ``sent`` and ``failed`` count requests by what they were about (``services``, ``ingresses/status``).
+    ``sent`` counts requests by what they were about (``services``, ``ingresses/status``) and by method, ``failed`` also
+    by the answer's status, 0 when there was none.
     """
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self.sent: Counter[str] = Counter()
-        self.failed: Counter[str] = Counter()
+        self.sent: Counter[tuple[str, str]] = Counter()
+        self.failed: Counter[tuple[str, str, int]] = Counter()
 
     async def apply(self, ref: Ref, body: Mapping[str, Any], *, force: bool = True, subresource: str = "") -> bool:
         """Say what an object has to hold; without ``force``, nothing that somebody else says is overruled."""
@@ -64,15 +65,15 @@ class Requests:
         """Send one request and return the answer; raises ClusterError for any answer but success."""
         what = resource_of(path)
         content = msgspec.json.encode(body) if body is not None else b""
-        self.sent[what] += 1
+        self.sent[what, method] += 1
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await self._cluster.send(method, path, query, content, kind)
-        except ClusterError:
-            self.failed[what] += 1
+        except ClusterError as error:
+            self.failed[what, method, error.status] += 1
             raise
         except TimeoutError as error:
-            self.failed[what] += 1
+            self.failed[what, method, 0] += 1
             raise ClusterError(f"No answer within {ANSWER_SECONDS:g} seconds.") from error
 
     async def _settle(

@@ -7,6 +7,7 @@ writes a claim all the same when a node on one of its own streams has refused a 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 
 from nodegate.model.changes import Delete, ObjectChange
@@ -102,9 +103,7 @@ class ServiceWriter:
             return True
         if not listeners:
             return all([await self._remove(ref) for ref in self._leftovers(frontend)])
-        service, endpoint_slice = self._wanted(frontend, listeners) or (None, None)
-        # The slice first: kube-proxy rejects what goes to a Service without endpoints (redirect 11).
-        return all([await self._apply(one) for one in (endpoint_slice, service) if one and self._differs(one)])
+        return await self._apply_both(*(self._wanted(frontend, listeners) or ()))
 
     def _wanted(self, frontend: str, listeners: Iterable[str]) -> tuple[Wanted, Wanted] | None:
         """Return what a frontend needs; nothing where no port is free, or its Ingress is not known."""
@@ -153,6 +152,17 @@ class ServiceWriter:
             self.on_problems()
 
     # --- Requests ----------------------------------------------------------------------------------------------------
+
+    async def _apply_both(self, *pair: Wanted) -> bool:
+        """Write what differs of a Service and its slice.
+
+        The slice goes first, as kube-proxy rejects what goes to a Service without endpoints (redirect 11). A Service
+        that is new is known to nobody yet, so then both go together: its listener waits for the claim on it.
+        """
+        different = [one for one in reversed(pair) if self._differs(one)]
+        if any(one.ref in self._found for one in pair):
+            return all([await self._apply(one) for one in different])
+        return all(await asyncio.gather(*map(self._apply, different)))
 
     async def _apply(self, one: Wanted) -> bool:
         found = self._found.get(one.ref)
