@@ -10,6 +10,9 @@ from tests.e2e.rig.fetching import fetch
 from tests.e2e.rig.processes import Child, python
 from tests.e2e.rig.waiting import eventually
 
+LEASE_SECONDS = "3"
+"""What a test kills holds its Lease for so long; nothing writes to the cluster meanwhile."""
+
 
 class ControlPlane:
     """A control plane that follows the cluster of a configuration, with the same addresses after every start."""
@@ -24,7 +27,8 @@ class ControlPlane:
     def start(self) -> None:
         """Start it and wait until it is ready."""
         words = ["--source", "kubernetes", "--kubeconfig", str(self._kubeconfig), "--xds-address", self.xds_address]
-        words += ["--http-address", self._http, "--debug-address", self._debug, *self._flags]
+        words += ["--http-address", self._http, "--debug-address", self._debug, "--lease-seconds", LEASE_SECONDS]
+        words += self._flags
         process = Child(python("nodegate", "serve", *words), self._log)
         self._process = process
 
@@ -51,6 +55,16 @@ class ControlPlane:
     def debug(self, page: str) -> Any:
         """Return a debug page as decoded JSON."""
         return fetch(f"http://{self._debug}/debug/{page}?format=json").json()
+
+    @property
+    def leads(self) -> bool:
+        """Whether it writes to the cluster what only one replica may."""
+        return self.metric("nodegate_is_leader") == 1
+
+    def metric(self, name: str) -> float:
+        """Return the sum of a metric over all its labels."""
+        lines = [line for line in self.metrics().splitlines() if line.startswith((f"{name} ", f"{name}{{"))]
+        return sum(float(line.rpartition(" ")[2]) for line in lines)
 
     def metrics(self) -> str:
         """Return the text of ``/metrics``."""

@@ -45,11 +45,12 @@ def test_every_rule_is_used_and_none_is_missing(
     cluster: Cluster, namespace: str, account: Path, audit: Audit, tmp_path: Path
 ) -> None:
     """The API server's own audit log says what was asked for, by the ServiceAccount with its token."""
+    cluster.kubectl("delete", "lease", "nodegate", "-n", ACCOUNT[0], "--ignore-not-found")  # the first of all replicas
     plane = ControlPlane(at_server(account, cluster.server_at(AUDITED), tmp_path), tmp_path / "nodegate.log")
     plane.start()
     envoy = Envoy(envoy_binary(), plane.xds_address, "delta", tmp_path / "envoy.log")
     try:
-        # An Ingress is served and gets its address; one is wrong and hears of it; one goes to another class.
+        # An Ingress is served and gets its address; one is wrong and hears of it; one goes to another class and back.
         cluster.apply(node("node-1", "192.0.2.10"), ingress(namespace, "shop", {"/": "web"}, class_name="nodegate"))
         cluster.apply(node("node-1", "192.0.2.10"), status=True)
         cluster.apply(ingress(namespace, "wrong", {"/(": "web"}, class_name="nodegate"))
@@ -57,6 +58,7 @@ def test_every_rule_is_used_and_none_is_missing(
         soon(lambda: cluster.kubectl(*get), what="the address")
         cluster.apply(ingress(namespace, "shop", {"/": "web"}, class_name="another"))
         soon(lambda: not cluster.kubectl(*get), what="the end of the address")
+        cluster.apply(ingress(namespace, "shop", {"/": "web"}, class_name="nodegate"))  # what is wrong is told again
         soon(lambda: _all_used(audit), what="the use of every rule")
     finally:
         envoy.stop()
