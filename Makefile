@@ -8,7 +8,7 @@ PYTHON3 ?= python3
 BIN := .venv/bin
 # More for pytest: make test PYTEST_ARGS="-k redirect"
 PYTEST_ARGS ?=
-# More for the demo: make demo DEMO_ARGS="--envoy /usr/bin/envoy"
+# More for the demo: make demo DEMO_ARGS="--redirect ebpf"
 DEMO_ARGS ?=
 # More for the benchmarks: make bench BENCH_ARGS="--only endpoint-change --scale 0.1"
 BENCH_ARGS ?=
@@ -34,6 +34,7 @@ install: ## Make .venv what the lock file says (all others do this first)
 
 .PHONY: demo
 demo: install ## Run the BookInfo example through a real Envoy on this machine, without Kubernetes
+	@case "$(DEMO_ARGS)" in *ebpf*) $(BIN)/python tools/bpf.py > /dev/null;; esac
 	@$(BIN)/nodegate demo $(DEMO_ARGS)
 
 .PHONY: test

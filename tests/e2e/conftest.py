@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from nodegate.demo.envoy_binary import ENVIRONMENT, cached_envoy, version_line
 from nodegate.errors import UsageError
 from tests.e2e.rig.addresses import free_port, own_loopback
 from tests.e2e.rig.backend import NAMES, Backends
+from tests.e2e.rig.demo import Demo, Start
 from tests.e2e.rig.site import Site
 
 VARIANTS = ("delta", "sotw")
@@ -65,6 +66,22 @@ def shop(site: Site) -> Iterator[Site]:
     site.answers("blue", within=15)
     yield site
     site.envoy.require_content()
+
+
+@pytest.fixture
+def run(envoy_binary: Path, tmp_path: Path) -> Iterator[Start]:
+    """Return what starts a demo; it is ended with the test, however that goes."""
+    started: list[Demo] = []
+
+    def start(*arguments: str, through: Sequence[str] = ()) -> Demo:
+        started.append(Demo(envoy_binary, tmp_path, *arguments, through=through))
+        return started[-1]
+
+    yield start
+    for demo in started:
+        if demo.process.poll() is None:
+            demo.process.kill()
+        demo.finish()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from nodegate.demo.backends import APPS, Address, listen, serving
+from nodegate.demo.backends import APPS, Address, listen_here, serving
 from nodegate.errors import UsageError
 
 
@@ -65,7 +65,7 @@ async def test_every_backend_says_it_is_well(name: str) -> None:
 async def test_an_address_in_use_is_refused_with_its_name() -> None:
     """The demo has to say which of its addresses is taken."""
     address = free()
-    with listen(address), pytest.raises(UsageError, match=f"listen on {address}: Address already in use"):
+    with listen_here(address), pytest.raises(UsageError, match=f"listen on {address}: Address already in use"):
         async with serving(APPS["details"](address), address):
             pass
 

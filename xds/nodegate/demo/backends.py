@@ -81,12 +81,15 @@ APPS: dict[str, Callable[[Address], web.Application]] = {"details": details_app,
 
 
 @contextlib.asynccontextmanager
-async def serving(app: web.Application, address: Address) -> AsyncIterator[None]:
+async def serving(
+    app: web.Application, address: Address, listen: Callable[[Address], socket.socket] | None = None
+) -> AsyncIterator[None]:
     """Serve an application on an address for as long as the context lasts.
 
-    Raises :class:`UsageError` where the address cannot be taken, before anything is served.
+    ``listen`` opens the socket; without it that happens here. Raises :class:`UsageError` where the address cannot be
+    taken, before anything is served.
     """
-    listening = listen(address)
+    listening = (listen or listen_here)(address)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
     try:
         await runner.setup()
@@ -97,7 +100,7 @@ async def serving(app: web.Application, address: Address) -> AsyncIterator[None]
         listening.close()
 
 
-def listen(address: Address) -> socket.socket:
+def listen_here(address: Address) -> socket.socket:
     """Return a socket that listens on the address. Raises :class:`UsageError` that says why it cannot."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)

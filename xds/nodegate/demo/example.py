@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -11,28 +11,39 @@ from nodegate.errors import UsageError
 from nodegate.model.objects import EndpointSlice, HTTPIngressPath, Ingress, Object
 from nodegate.model.refs import Kind, Ref
 
-_BOOKINFO = Path("examples", "bookinfo")
+_BOOKINFO, _REDIRECT = Path("examples", "bookinfo"), Path("examples", "redirect")
 _INSTEAD = {"/details": "/details/1"}
 _AFTERWARDS = {"/details": "/detailsx"}  # not below /details: Prefix goes by whole path elements
 
 
 def bookinfo_folder() -> Path:
     """Return the folder of the example: the checkout's when nodegate runs from one, else the installed one."""
+    return _folder(_BOOKINFO)
+
+
+def redirect_folder() -> Path:
+    """Return the folder of the example as a node of a cluster sees it, likewise."""
+    return _folder(_REDIRECT)
+
+
+def _folder(name: Path) -> Path:
     package = Path(__file__).resolve().parents[1]
     for root in (package.parents[1], package):
-        if (root / _BOOKINFO).is_dir():
-            return root / _BOOKINFO
+        if (root / name).is_dir():
+            return root / name
     raise UsageError(
         f"The example is neither in {package.parents[1]} nor in {package}. Name a folder with --examples DIR."
     )
 
 
-def backends_of(objects: Iterable[Object]) -> dict[Address, tuple[str, Ref]]:
+def backends_of(
+    objects: Iterable[Object], serves: Callable[[str], bool] | None = None
+) -> dict[Address, tuple[str, Ref]]:
     """Return the loopback addresses that EndpointSlices give our two services: which service, named where."""
     found: dict[Address, tuple[str, Ref]] = {}
     for item in objects:
         if isinstance(item, EndpointSlice) and item.service_name in APPS:
-            found.update(dict.fromkeys(_loopback_addresses(item), (item.service_name, item.ref)))
+            found.update(dict.fromkeys(_addresses(item, serves or is_loopback), (item.service_name, item.ref)))
     return found
 
 
@@ -51,14 +62,15 @@ def ingress_of(listener: str, objects: Mapping[Ref, Object]) -> Ingress | None:
     return found if isinstance(found, Ingress) else None
 
 
-def _loopback_addresses(item: EndpointSlice) -> Iterator[Address]:
+def _addresses(item: EndpointSlice, serves: Callable[[str], bool]) -> Iterator[Address]:
     for endpoint in item.endpoints:
         for host in endpoint.addresses:
-            if item.address_type in {"IPv4", "IPv6"} and _is_loopback(host):
+            if item.address_type in {"IPv4", "IPv6"} and serves(host):
                 yield from (Address(host, port.port) for port in item.ports if port.port)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is a loopback address, on which a backend can be started."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

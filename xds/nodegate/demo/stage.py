@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from asyncio import TaskGroup
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -18,10 +17,12 @@ from pathlib import Path
 from nodegate.app import ControlPlane, control_plane
 from nodegate.bootstrap import BootstrapSettings, bootstrap
 from nodegate.debug.state import State
-from nodegate.demo.backends import Address, listen
-from nodegate.demo.cast import Cast
+from nodegate.demo.backends import Address, listen_here
+from nodegate.demo.cast import Cast, Loopback
 from nodegate.demo.envoy_process import EnvoyProcess, running_envoy
 from nodegate.demo.example import curl_lines, ingress_of
+from nodegate.demo.network import Network
+from nodegate.demo.redirected import agent, shown
 from nodegate.engine import Engine
 from nodegate.errors import NodegateError, UsageError
 from nodegate.settings import DEBUG_ADDRESS, ServeSettings, TcpAddress, parse_tcp
@@ -35,12 +36,17 @@ START_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What is served, and by which Envoy. ``say`` prints one line for the person who watches."""
+    """What is served, and by which Envoy. ``say`` prints one line for the person who watches.
+
+    With ``network`` all of it happens on that node, and its agent redirects traffic by ``redirect``.
+    """
 
     examples: Path
     envoy: Path
     sotw: bool
     say: Say
+    network: Network | None = None
+    redirect: str = ""
 
 
 async def perform(stage: Stage) -> None:
@@ -60,14 +66,25 @@ async def _perform(stage: Stage) -> None:
         debug_address=_preferably(DEBUG_ADDRESS),
     )
     async with control_plane(settings) as running, contextlib.AsyncExitStack() as stack:
-        cast = Cast(stack)
+        cast = Cast(stack, stage.network or Loopback())
         state = await running.engine.until(lambda state: state.synced)
         _require_free_ports(state.ports)
         await cast.enter(state)
         async with _envoy(stage, running) as envoy:
             await _wait_until_served(envoy, state)
-            stage.say(_playbill(stage, running, envoy))
-            await _follow(running.engine, cast, stage.say)
+            async with _opened(stage, running, envoy) as text:
+                stage.say(text)
+                await _follow(running.engine, cast, stage.say)
+
+
+@contextlib.asynccontextmanager
+async def _opened(stage: Stage, running: ControlPlane, envoy: EnvoyProcess) -> AsyncIterator[str]:
+    """Run what comes after Envoy, and give what there is to say of it all."""
+    if stage.network is None:
+        yield _playbill(stage, running, envoy)
+        return
+    async with agent(stage.redirect, running.xds_address) as child:
+        yield await shown(stage.network, stage.redirect, running.engine.state.target, child)
 
 
 @contextlib.asynccontextmanager
@@ -75,15 +92,19 @@ async def _envoy(stage: Stage, running: ControlPlane) -> AsyncIterator[EnvoyProc
     """Run Envoy; when it ends by itself, so does the block, with the reason."""
     admin = _preferably(ADMIN_ADDRESS)
     if not admin.port:
-        with listen(Address(admin.host, 0)) as probe:  # Envoy does not tell which port it was given: choose it here
+        with listen_here(
+            Address(admin.host, 0)
+        ) as probe:  # Envoy does not tell which port it was given: choose it here
             admin = TcpAddress(admin.host, probe.getsockname()[1])
     settings = BootstrapSettings(
-        xds_address=running.xds_address, node_name="demo", admin_address=admin, sotw=stage.sotw
+        xds_address=running.xds_address,
+        node_name="demo",
+        admin_address=admin,
+        sotw=stage.sotw,
+        redirect=bool(stage.redirect),
     )
-    async with running_envoy(stage.envoy, bootstrap(settings)) as envoy, TaskGroup() as tasks:
-        watching = tasks.create_task(envoy.ended())
+    async with running_envoy(stage.envoy, bootstrap(settings)) as envoy, envoy.child.required():
         yield envoy
-        watching.cancel()
 
 
 async def _wait_until_served(envoy: EnvoyProcess, state: State) -> None:
@@ -95,7 +116,8 @@ async def _wait_until_served(envoy: EnvoyProcess, state: State) -> None:
             await envoy.wait_for_listener()
     except TimeoutError as error:
         raise NodegateError(
-            f"Envoy did not serve the example within {START_SECONDS:.0f} s. The end of its log:\n{envoy.log_tail()}"
+            f"Envoy did not serve the example within {START_SECONDS:.0f} s. The end of its log:\n"
+            f"{envoy.child.log_tail()}"
         ) from error
 
 
@@ -140,7 +162,7 @@ def _require_free_ports(ports: Mapping[str, int]) -> None:
     """Refuse a listener port that another program has: two Envoys would share it, and each serve half the requests."""
     for name, port in sorted(ports.items()):
         try:
-            listen(Address("0.0.0.0", port)).close()  # noqa: S104 - where Envoy will listen
+            listen_here(Address("0.0.0.0", port)).close()  # noqa: S104 - where Envoy will listen
         except UsageError as error:
             raise UsageError(
                 f"Another program on this machine listens on port {port}, which follows from the listener's name "
@@ -156,7 +178,7 @@ def _preferably(address: str) -> TcpAddress:
     """Return the address people know, or one with any port where that one is taken."""
     known = parse_tcp(address, "address")
     try:
-        listen(Address(known.host, known.port)).close()
+        listen_here(Address(known.host, known.port)).close()
     except UsageError:
         return TcpAddress(known.host, 0)
     return known
