@@ -82,23 +82,24 @@ def _shop(cluster: Cluster, namespace: str) -> None:
 
 
 @pytest.mark.timeout(120)
-def test_replicas_serve_the_same_and_an_envoy_that_moves_gets_nothing_again(
+def test_replicas_serve_the_same_and_an_envoy_that_moves_has_nothing_to_change(
     cluster: Cluster, namespace: str, pair: Pair, tmp_path: Path
 ) -> None:
-    """The version of every resource is that of its content; what changes later comes from the other one."""
+    """Every version is that of the content, so it gets no cluster and no listener again (xds-protocol 25, 37).
+
+    What it asks for by name is answered, as it has to be (28), and is what it has; later changes come as well.
+    """
     _shop(cluster, namespace)
-    cluster.apply(*(ingress(namespace, f"more-{n}", {"/": "web"}, class_name="nodegate") for n in range(20)))
     leader, other = pair.leader, pair.other
     with Relay(leader.xds_address) as relay, _envoy(relay.address, tmp_path) as envoy:
         envoy.port_of(f"{namespace}/shop/http")
-        soon(lambda: len(envoy.listeners()) == 21, what="all listeners")
+        soon(lambda: _address(cluster, namespace, "shop"), what="the address")
         soon(lambda: _versions(leader) == _versions(other), what="the same on both")
-        before, told = envoy.stats(COUNTERS), relay.answered
+        before = envoy.stats(COUNTERS)
 
         relay.go_to(other.xds_address)
         soon(lambda: _in_sync(other), what="the Envoy in sync with the other one")
         assert envoy.stats(COUNTERS) == before
-        assert relay.answered < told / 4  # not one resource: empty answers, and what HTTP/2 takes
         cluster.apply(ingress(namespace, "new", {"/": "web"}, class_name="nodegate"))
         envoy.port_of(f"{namespace}/new/http")
 

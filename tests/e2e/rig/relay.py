@@ -5,20 +5,15 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 
 class Relay:
-    """Listens on loopback and carries every connection to ``to`` (HOST:PORT).
-
-    ``answered`` counts the bytes that came from there, since it was last changed.
-    """
+    """Listens on loopback and carries every connection to ``to`` (HOST:PORT)."""
 
     def __init__(self, to: str) -> None:
         self._to = to
-        self.answered = 0
         self._open: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
@@ -40,8 +35,8 @@ class Relay:
 
     def go_to(self, to: str) -> None:
         """Carry new connections there, and cut those that exist."""
+        self._to = to
         self._cut()
-        self._to, self.answered = to, 0
 
     def _cut(self) -> None:
         for one in tuple(self._open):
@@ -59,20 +54,16 @@ class Relay:
         with client, contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=5) as server:
             server.settimeout(None)
             self._open |= {client, server}
-            back = threading.Thread(target=_pump, args=(server, client, self._count))
+            back = threading.Thread(target=_pump, args=(server, client))
             back.start()
             _pump(client, server)
             back.join()
             self._open -= {client, server}
 
-    def _count(self, size: int) -> None:
-        self.answered += size
 
-
-def _pump(source: socket.socket, sink: socket.socket, count: Callable[[int], None] = lambda _: None) -> None:
+def _pump(source: socket.socket, sink: socket.socket) -> None:
     with contextlib.suppress(OSError):
         while data := source.recv(65_536):
-            count(len(data))
             sink.sendall(data)
     _end(source)
     _end(sink)
