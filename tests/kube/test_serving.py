@@ -107,15 +107,6 @@ def test_a_service_is_written_once_and_corrected_when_somebody_changes_it(
     soon(lambda: cluster.kubectl(*get) == "LoadBalancer", what="the correction")
 
 
-def test_a_service_of_somebody_else_is_never_taken_over(cluster: Cluster, namespace: str, plane: ControlPlane) -> None:
-    """It has the name we would use, and keeps all it says."""
-    cluster.apply(service(namespace, "nodegate-shop"))
-    before = cluster.get("service", "nodegate-shop", "-n", namespace)
-    cluster.apply(ingress(namespace, "shop", {"/": "web"}, class_name="nodegate"))
-    soon(lambda: "ServiceNameTaken" in str(plane.debug("problems")), what="the problem")
-    assert cluster.get("service", "nodegate-shop", "-n", namespace) == before
-
-
 def test_an_ingress_that_goes_to_another_class_loses_its_service(
     cluster: Cluster, namespace: str, plane: ControlPlane
 ) -> None:
