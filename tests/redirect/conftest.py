@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.conftest import envoy_binary
+from tests.redirect.rig.stack import Stack, logs
+
+__all__ = ["envoy_binary"]
 PROGRAMS = {
     "ip": "iproute2",
     "tc": "iproute2",
@@ -30,6 +35,16 @@ def _can_redirect() -> None:
     missing = sorted({package for program, package in PROGRAMS.items() if shutil.which(program) is None})
     if missing:
         pytest.skip(f"programs are missing; install the Debian packages {' '.join(missing)}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the logs of everyone on the node next to a failure: the reason is rarely in the test."""
+    report = yield
+    node = getattr(item, "funcargs", {}).get("node")
+    if report.failed and isinstance(node, Stack):
+        report.sections += logs(node.folder)
+    return report
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,13 +34,17 @@ _KEPT_FAILURES = 20
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to send: ``rate`` requests a second to ``url``; seconds of stream; whether a WebSocket is kept open."""
+    """What to send: ``rate`` requests a second to ``url``; seconds of stream; whether a WebSocket is kept open.
+
+    ``fresh`` gives each request a connection of its own.
+    """
 
     url: str
     rate: float
     stream_seconds: float = 0.0
     websocket: bool = False
     host_header: str = ""
+    fresh: bool = False
 
 
 @dataclass(slots=True)
@@ -84,11 +89,11 @@ class Report:
 
 
 class Load:
-    """Load that runs until :meth:`finish`."""
+    """Load that runs until :meth:`finish`. ``prefix`` are words before its command, as of ``nsenter``."""
 
-    def __init__(self, plan: Plan, log: Path) -> None:
+    def __init__(self, plan: Plan, log: Path, prefix: Sequence[str] = ()) -> None:
         self._child = Child(
-            python("tests.e2e.rig.load", json.dumps(asdict(plan))),
+            [*prefix, *python("tests.e2e.rig.load", json.dumps(asdict(plan)))],
             log,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -150,8 +155,9 @@ class Generator:
         self._plan = plan
         address = URL(plan.url)
         self._host, self._port = str(address.host), int(address.port or 80)
+        closing = "Connection: close\r\n" if plan.fresh else ""
         self._request = (
-            f"GET {address.path_qs} HTTP/1.1\r\nHost: {plan.host_header or address.authority}\r\n\r\n"
+            f"GET {address.path_qs} HTTP/1.1\r\nHost: {plan.host_header or address.authority}\r\n{closing}\r\n"
         ).encode()
         self._idle: deque[Connection] = deque()
         self._took: list[float] = []
