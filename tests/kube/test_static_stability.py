@@ -23,6 +23,7 @@ from tests.kube.stage import at_server, envoy_binary, fetch_tls, run_backend
 
 THIRD = 6445
 HOST = "shop.example"
+FLAGS = ("--redirect-grace", "0")  # there is no agent
 
 soon = partial(eventually, within=30.0)  # every step takes kubectl, which takes its time on a busy machine
 
@@ -39,7 +40,7 @@ def third(cluster: Cluster) -> Iterator[int]:
 def plane(cluster: Cluster, third: int, account: Path, tmp_path: Path) -> Iterator[ControlPlane]:
     """Return a control plane that follows that server and keeps its state."""
     config = at_server(account, cluster.server_at(third), tmp_path)
-    plane = ControlPlane(config, tmp_path / "nodegate.log", "--state-dir", str(tmp_path / "state"))
+    plane = ControlPlane(config, tmp_path / "nodegate.log", *FLAGS, "--state-dir", str(tmp_path / "state"))
     plane.start()
     yield plane
     plane.stop()

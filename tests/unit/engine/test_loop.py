@@ -13,6 +13,7 @@ from nodegate.model.objects import Ingress
 from nodegate.model.problem import Problem
 from nodegate.model.refs import Kind, Ref
 from nodegate.ports import REST_SECONDS, Claims, PortRange, PortStore
+from nodegate.snapshot.target import Target
 from nodegate.snapshot.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from tests.unit.engine.world import World, endpoints, ingress, objects_only, service, shop, world
 
@@ -23,9 +24,13 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def names(made: World, type_url: str) -> list[str]:
+def published(made: World) -> Target:
     assert made.publisher.target is not None
-    return sorted(made.publisher.target.of_type(type_url))
+    return made.publisher.target
+
+
+def names(made: World, type_url: str) -> list[str]:
+    return sorted(published(made).of_type(type_url))
 
 
 async def test_nothing_is_published_before_the_first_listing_is_complete() -> None:
@@ -54,11 +59,10 @@ async def test_what_an_earlier_run_kept_is_served_until_the_listing_is_complete(
     async with world() as w:
         await w.say(*shop("a", "10.1.0.1"), *shop("b", "10.1.0.2"), synced=False, stale=True)
         await w.engine.until(lambda state: state.stale)
-        assert w.publisher.target is not None
-        assert w.publisher.target.stale
+        assert published(w).stale
         assert names(w, CLUSTER) == ["shop/a/80", "shop/b/80"]
         assert not w.state.synced
-        kept = w.publisher.target.get(ROUTE, "shop/a/http")
+        kept = published(w).get(ROUTE, "shop/a/http")
 
         await w.say(Delete(service("b").ref), synced=False)
         await asyncio.sleep(60)
@@ -66,10 +70,10 @@ async def test_what_an_earlier_run_kept_is_served_until_the_listing_is_complete(
 
         await w.say(Delete(ingress("b", "b").ref), Delete(endpoints("b").ref))
         await w.settled()
-        assert not w.publisher.target.stale
+        assert not published(w).stale
         assert not w.state.stale
         assert names(w, CLUSTER) == ["shop/a/80"]
-        assert w.publisher.target.get(ROUTE, "shop/a/http") is kept
+        assert published(w).get(ROUTE, "shop/a/http") is kept
 
 
 async def test_changes_are_gathered_until_50_ms_pass_without_one() -> None:

@@ -236,7 +236,7 @@ async def test_a_server_that_is_back_is_known_to_be_before_it_has_anything_to_sa
     """The next event, or bookmark, may be a minute away; a watch that stays open is proof enough."""
     async with following(answer(LISTING, Break()), unreachable, answer(Pause(60), LATER, OPEN)) as heard:
         await asyncio.sleep(1)
-        assert heard.informer.trouble is not None
+        assert "refused" in str(heard.informer.trouble)
         await asyncio.sleep(3)
         assert heard.informer.trouble is None
         assert heard.words == ["+apples", "+bread", "+cheese"]

@@ -34,6 +34,14 @@ _FILTER_CHAINS_FIELD = 3  # Listener.filter_chains
 _ADDRESSES = {Families.IPV4: ("0.0.0.0",), Families.IPV6: ("::",), Families.DUAL: ("0.0.0.0", "::")}  # noqa: S104
 
 
+SECRET_SECONDS = 5
+"""How long a listener waits for a private key that is not there before it serves its other hosts.
+
+An Envoy that starts serves nothing meanwhile; its own patience would be 15 seconds (xds-protocol 51: about a Secret
+that does not exist nothing is said).
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Chain:
     """One filter chain of an HTTPS listener. ``secret`` is the name of an SDS resource; no hosts means all others."""
@@ -134,6 +142,7 @@ def _secure_chain(chain: Chain, place: Place, settings: Settings) -> bytes:
     secret = context.common_tls_context.tls_certificate_sds_secret_configs.add(name=chain.secret)
     secret.sds_config.ads.SetInParent()
     secret.sds_config.resource_api_version = 2  # V3
+    secret.sds_config.initial_fetch_timeout.FromSeconds(SECRET_SECONDS)
     message.transport_socket.name = "envoy.transport_sockets.tls"
     pack(message.transport_socket.typed_config, context)
     return field_bytes(_FILTER_CHAINS_FIELD, serialised(message))
