@@ -33,7 +33,7 @@ from nodegate.engine.emptying import Emptyings, empties
 from nodegate.engine.holdoff import HoldOff
 from nodegate.engine.keeping import Keeper
 from nodegate.engine.problems import Finder, Problems
-from nodegate.engine.refusals import of_held, without_refusals
+from nodegate.engine.refusals import Refusals
 from nodegate.engine.translation import Translation
 from nodegate.model.changes import Batch, Change, Delete, ObjectChange, Upsert
 from nodegate.model.objects import Object
@@ -88,6 +88,7 @@ class Engine:
         self._clock = clock
         self._clients = clients if clients is not None else Clients()  # without any it is falsy
         self._quarantine = Quarantine()
+        self._refusals = Refusals()
         self._inbox: Queue[Batch | _Due] = Queue()
         self._objects: dict[Ref, Object] = {}
         self._pending: dict[Ref, ObjectChange] = {}
@@ -272,9 +273,9 @@ class Engine:
 
     def _move_refused(self, votes: tuple[Votes, ...]) -> tuple[Resources, tuple[Votes, ...]]:
         """Move listeners whose ports a node cannot use; return what that changes, and the votes about content."""
-        ports, resources = self._claims.ports, Resources()
-        votes, refused = without_refusals(votes, ports)
-        for one in sorted({*refused, *of_held(self._clients.held_ports(self.state.target), ports)}):
+        resources, held = Resources(), self._clients.held_ports(self.state.target)
+        votes, refused = self._refusals.take(votes, held, self._claims.ports)
+        for one in refused:
             resources |= self._claim(self._claims.refuse(one.listener, one.port, one.node, self._clock()))
         return resources, votes
 
