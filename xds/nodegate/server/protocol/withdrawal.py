@@ -112,7 +112,7 @@ def _is_settled(agent: TypeState, redirect: str, target: Target) -> bool:
     entry, held = target.get(REDIRECT, redirect), agent.may_hold(redirect)
     if entry is None:
         return not held
-    return bool(held) and all(one.version == entry.version for one in held) and redirect not in agent.postponed
+    return bool(held) and all(one.version == entry.version for one in held)
 
 
 class Departures:
