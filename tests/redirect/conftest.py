@@ -29,6 +29,11 @@ PROGRAMS = {
 
 @pytest.fixture(scope="session", autouse=True)
 def _can_redirect() -> None:
+    require_redirect()
+
+
+def require_redirect() -> None:
+    """Skip where there is no root, or a program is missing."""
     if os.geteuid() != 0:
         pytest.skip("network namespaces take root: run the tests as root")
     os.environ["PATH"] = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"

@@ -27,9 +27,6 @@ COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 EXTERNAL = {"NODE_NAME"}
 """Variables that are ours to name; every other one has to be that of a flag."""
 
-_TO_COME = {"agent"} - set(main.list_commands(click.Context(main)))
-"""Commands that manifests name and that are not there yet."""
-
 Container = Mapping[str, Any]
 
 
@@ -68,8 +65,6 @@ def _variables(command: click.Command) -> set[str]:
 def _parse(words: list[str], variables: Mapping[str, str]) -> dict[str, Any]:
     """Return what a command of ours makes of its words; click raises for what it does not know."""
     name, *rest = words
-    if name in _TO_COME:
-        return {}
     command = _command(name)
     assert variables.keys() - EXTERNAL <= _variables(command)
     return command.make_context(name, [*rest, *_as_flags(command, variables)]).params
