@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 import click
@@ -13,7 +13,7 @@ from bench.golang import programs
 from bench.kubernetes import namespace
 from bench.kubernetes.contour import contour
 from bench.kubernetes.scenario import Figures, Scenario
-from bench.kubernetes.servers import NODEGATE, SERVERS
+from bench.kubernetes.servers import CONTOUR, NODEGATE, SERVERS
 from bench.kubernetes.site import Site, running_site
 from bench.kubernetes.start import PATCH, START
 from bench.kubernetes.traffic import ALONE, AMONG_OTHERS, LOST
@@ -24,11 +24,12 @@ from tools.kubernetes import AssetsError, assets
 
 ALL = (ALONE, LOST, AMONG_OTHERS, START, PATCH)
 """In the order of how many objects there have to be: none is ever removed."""
+_PAIR = f"{NODEGATE},{CONTOUR}"
 
 
 @click.command()
 @click.option("--only", metavar="NAME,...", default="", help=f"Scenarios: {', '.join(one.name for one in ALL)}.")
-@click.option("--servers", metavar="NAME,...", default=",".join(SERVERS), show_default=True, help="Whom to measure.")
+@click.option("--servers", metavar="NAME,...", default=_PAIR, show_default=True, help=f"Of {', '.join(SERVERS)}.")
 @click.option("--repetitions", default=1, show_default=True, help="Each server has its turn this often; medians count.")
 @click.option("--scale", default=1.0, show_default=True, help="Size of everything; 1 is what the figures are for.")
 def main(only: str, servers: str, repetitions: int, scale: float) -> None:
@@ -41,16 +42,19 @@ def main(only: str, servers: str, repetitions: int, scale: float) -> None:
         for scenario in chosen:
             site.fill(scaled(scenario.others, scale) if scenario.others else 0)
             asked = [server for server in scenario.servers if server in servers.split(",")]
-            results = {server: _measure(site, scenario, server, repetitions, scale) for server in asked}
-            click.echo(_table(scenario, results, scale))
+            click.echo(_table(scenario, _measure(site, scenario, asked, repetitions, scale), scale))
 
 
-def _measure(site: Site, scenario: Scenario, server: str, repetitions: int, scale: float) -> Figures:
-    runs: list[Figures] = []
+def _measure(
+    site: Site, scenario: Scenario, servers: Sequence[str], repetitions: int, scale: float
+) -> dict[str, Figures]:
+    """Let each server have its turn, several times round, and return the medians."""
+    runs: dict[str, list[Figures]] = {server: [] for server in servers}
     for _ in range(repetitions):
-        runs.append(scenario.measure(site, server, scale))
-        print(f"{scenario.name} {server} {dict(runs[-1])}", file=sys.stderr, flush=True)
-    return {key: median(run[key] for run in runs) for key in runs[0]}
+        for server in servers:
+            runs[server].append(scenario.measure(site, server, scale))
+            print(f"{scenario.name} {server} {dict(runs[server][-1])}", file=sys.stderr, flush=True)
+    return {server: {key: median(run[key] for run in found) for key in found[0]} for server, found in runs.items()}
 
 
 def _table(scenario: Scenario, results: Mapping[str, Figures], scale: float) -> str:

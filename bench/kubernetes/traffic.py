@@ -6,6 +6,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from bench.kubernetes import objects
@@ -16,10 +17,10 @@ from bench.kubernetes.site import APP, Site, Turn
 from bench.scenarios.scenario import Figure, scaled
 
 OTHERS_COUNT = 2_000
-_CHANGES, _INGRESSES = 100, 30
-_SETTLING_S = 1.0
+_CHANGES, _INGRESSES = 100, 20
+_SETTLING_S = 0.6
+"""Longer than anybody's hold-off, so that one change has nothing to do with the one before."""
 _RATE = 200
-_PACE_S = 0.5
 _EVERYONE = (NODEGATE, DEDICATED, CONTOUR)
 
 
@@ -51,7 +52,7 @@ def _add_ingress(turn: Turn, number: int) -> float:
     time.sleep(_SETTLING_S)
     taken = turn.until([objects.create_ingress(turn.namespace, name, name)], want=want, ingress=name)
     turn.site.send([objects.delete_ingress(turn.namespace, name), *objects.delete_service(turn.namespace, name)])
-    time.sleep(_SETTLING_S * random.uniform(0.5, 1.0))
+    time.sleep(_SETTLING_S)
     return taken
 
 
@@ -93,37 +94,46 @@ def _endpoints(namespace: str, count: int) -> Iterator[list[Call]]:
         yield [objects.change_endpoints(namespace, APP, [objects.backend(number)])]
 
 
-_EVENTS: Mapping[str, tuple[Callable[[str, int], Iterator[list[Call]]], int]] = {
-    "moves": (_moves, 50),
-    "renames": (_renames, 20),
-    "hosts": (_hosts, 50),
-    "endpoints": (_endpoints, 50),
+@dataclass(frozen=True, slots=True)
+class _Events:
+    """So many changes of one kind, each some seconds after the one before."""
+
+    make: Callable[[str, int], Iterator[list[Call]]]
+    count: int
+    every_s: float
+
+
+_EVENTS: Mapping[str, _Events] = {
+    "moves": _Events(_moves, 50, 0.5),
+    "renames": _Events(_renames, 20, 0.5),
+    "hosts": _Events(_hosts, 50, 0.25),
+    "endpoints": _Events(_endpoints, 50, 0.25),
 }
 
 
 def _measure_lost(site: Site, server: str, scale: float) -> Figures:
     """Each kind of event has a turn of its own, as one leaves the objects in another state."""
     lost: dict[str, float] = {}
-    for name, (events, count) in _EVENTS.items():
+    for name, events in _EVENTS.items():
         with site.turn(SERVERS[server]) as turn:
             turn.start_serving()
-            lost[name] = _lost(turn, list(events(turn.namespace, scaled(count, scale))), name)
+            lost[name] = _lost(turn, list(events.make(turn.namespace, scaled(events.count, scale))), events.every_s)
     return lost
 
 
-def _lost(turn: Turn, events: Sequence[Sequence[Call]], name: str) -> float:
-    """Return how many requests failed while these events happened, twice a second."""
+def _lost(turn: Turn, events: Sequence[Sequence[Call]], every_s: float) -> float:
+    """Return how many requests failed while these events happened."""
     time.sleep(_SETTLING_S)
     traffic = turn.site.traffic
     traffic.tell("start", address=turn.entrance, host=turn.host, rate=_RATE)
     due = time.monotonic()
     for event in events:
-        due += _PACE_S
+        due += every_s
         time.sleep(max(0.0, due - time.monotonic()))
         turn.site.send(event)
     time.sleep(_SETTLING_S)
     report = traffic.tell("stop")
-    print(f"  {turn.server.title}, {name}: {report}", file=sys.stderr, flush=True)
+    print(f"  {turn.server.title}: {report}", file=sys.stderr, flush=True)
     return float(sum(report["failed"].values()))
 
 
@@ -144,7 +154,7 @@ ALONE = _latency_scenario("alone", f"{_LATENCY_TITLE}, alone", 0, servers=_EVERY
 AMONG_OTHERS = _latency_scenario("others", f"{_LATENCY_TITLE}, among 2,000 others", OTHERS_COUNT)
 LOST = Scenario(
     "lost",
-    "Requests lost at 200 a second, two events a second",
+    "Requests lost at 200 a second while things change",
     0,
     (
         Figure("moves", "50 backend moves"),
