@@ -20,7 +20,7 @@ from nodegate.server import Clients, ServerOptions, XdsServer
 from nodegate.server.services import SERVICES, Service
 from nodegate.snapshot.publisher import Publisher
 from nodegate.snapshot.resource import Key
-from nodegate.snapshot.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
+from nodegate.snapshot.type_urls import CLUSTER, ENDPOINT, LISTENER, REDIRECT, ROUTE, SECRET
 from tests.transport.client import (
     DELTA,
     SOTW,
@@ -240,6 +240,27 @@ async def test_csds_tells_per_client_and_resource_what_is_synced_and_what_was_re
             "cluster bad: no such type"
         ]
         assert config.node.id == "node-1"
+
+
+async def test_csds_shows_an_agents_words_for_each_redirect(serve: Serve) -> None:
+    """What is not installed is the agent's own business, and shown as its own words (DESIGN 3.4)."""
+    redirects = target(resource(REDIRECT, "shop/web/80"), resource(REDIRECT, "shop/api/80"))
+    async with serve(redirects) as running, channel_to(running.address) as channel:
+        call = stream(channel)
+        await call.send(REDIRECT, node="agent~node-1", resource_names_subscribe=["*"])
+        response = await call.receive()
+        nack = pb.DeltaDiscoveryRequest(type_url=REDIRECT, response_nonce=response.nonce)
+        nack.error_detail.message = "shop/web/80: waiting for listener shop/web/http@18243"
+        await call.send_bytes(nack.SerializeToString())
+        await eventually(lambda: bool(running.clients.snapshot()[0].types[0].postponed))
+        (config,) = (await _status(channel)).config
+        found = {one.name: (one.config_status, one.client_status) for one in config.generic_xds_configs}
+        assert found == {
+            "shop/web/80": (csds_pb2.ERROR, states.NACKED),
+            "shop/api/80": (csds_pb2.SYNCED, states.ACKED),
+        }
+        (words,) = {one.error_state.details for one in config.generic_xds_configs} - {""}
+        assert words == "waiting for listener shop/web/http@18243"
 
 
 async def test_csds_chooses_clients_by_node_id(serve: Serve) -> None:

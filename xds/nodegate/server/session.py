@@ -135,7 +135,8 @@ class Session:
     def _report(self, refusal: Refusal) -> None:
         node = self._stream.node
         if refusal.type_url in POSTPONED_BY_NACK:
-            log.info("An agent has not installed everything yet.", node=node.id if node else "", reason=refusal.text)
+            first, *more = refusal.text.splitlines()
+            log.info("An agent has not installed all yet.", node=node.id if node else "", reason=first, more=len(more))
             return
         log.warning(
             "A proxy rejected configuration; it keeps what it has.",

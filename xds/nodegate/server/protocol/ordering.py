@@ -14,7 +14,7 @@ from nodegate.server.protocol.ledger import Held, Reported
 from nodegate.server.protocol.planning import STALE
 from nodegate.server.protocol.request import Variant
 from nodegate.server.protocol.type_state import TypeState
-from nodegate.server.protocol.withdrawal import Departures
+from nodegate.server.protocol.withdrawal import Agents, Departures
 from nodegate.snapshot.resource import Key, Resource, field_bytes
 from nodegate.snapshot.target import Target
 from nodegate.snapshot.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, SHORT_NAME
@@ -85,6 +85,7 @@ class Waits:
     departures: Departures
     _named: dict[str, Mapping[Key, str]] = field(default_factory=dict)
     _unknown: dict[str, str] = field(default_factory=dict)
+    _agents: Agents | None = None
 
     def __post_init__(self) -> None:
         """End the waits that are over."""
@@ -120,7 +121,10 @@ class Waits:
         return self._named_by_client(key)
 
     def _departing(self, listener: str) -> Hold | None:
-        return self.departures.hold(listener, self.states[LISTENER], self.target, self.now)
+        listeners = self.states[LISTENER]
+        if self._agents is None:
+            self._agents = self.departures.agents(listeners)
+        return self.departures.hold(listener, listeners, self._agents, self.target, self.now)
 
     def _is_under_way(self, cluster: str) -> bool:
         clusters = self.states.get(CLUSTER)

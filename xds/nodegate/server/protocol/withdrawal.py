@@ -16,6 +16,9 @@ from nodegate.server.protocol.type_state import TypeState
 from nodegate.snapshot.target import Target
 from nodegate.snapshot.type_urls import LISTENER, REDIRECT
 
+Agents = tuple[TypeState | None, ...]
+"""What the agents of a node said of redirects; None for one that has not asked for them yet."""
+
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
@@ -28,8 +31,8 @@ class Withdrawal:
 class Withdrawals:
     """What targets withdrew: shared by all streams of a replica, which tell it of every target they look at.
 
-    ``grace``, in seconds, is how long a node's agent may take that this replica does not hear of. ``agents`` returns
-    what the agents of a node that are connected here said of redirects; None for one that has not asked for them yet.
+    ``grace``, in seconds, is how long a node's agent may take that this replica does not hear of. ``agents`` finds
+    those of a node that are connected here.
     """
 
     def __init__(self, grace: float, agents: Callable[[str], Iterable[TypeState | None]] = lambda _node: ()) -> None:
@@ -91,15 +94,19 @@ class Withdrawals:
         if not left:
             del self._left_by[redirect]
 
-    def is_heard(self, withdrawal: Withdrawal, node: str, target: Target) -> bool:
-        """Return whether the agents of a node, at least one, have acknowledged what became of these redirects."""
-        agents = list(self._agents(node)) if node else []
-        return bool(agents) and all(_has_heard(agent, withdrawal.redirects, target) for agent in agents)
+    def agents(self, node: str) -> Agents:
+        """Return the agents of a node that are connected to this replica; none of a node without a name."""
+        return tuple(self._agents(node)) if node else ()
 
 
 def _listeners(target: Target, redirect: str) -> frozenset[str]:
     entry = target.get(REDIRECT, redirect)
     return frozenset(name for type_url, name in entry.refs if type_url == LISTENER) if entry else frozenset()
+
+
+def _all_have_heard(agents: Agents, redirects: Iterable[str], target: Target) -> bool:
+    """Return whether the agents of a node, at least one, have acknowledged what became of these redirects."""
+    return bool(agents) and all(_has_heard(agent, redirects, target) for agent in agents)
 
 
 def _has_heard(agent: TypeState | None, redirects: Iterable[str], target: Target) -> bool:
@@ -122,7 +129,11 @@ class Departures:
         self._withdrawals = withdrawals
         self._replaced: dict[str, float] = {}
 
-    def hold(self, listener: str, listeners: TypeState, target: Target, now: float) -> Hold | None:
+    def agents(self, listeners: TypeState) -> Agents:
+        """Return the agents of the client's node; to be asked once for each look, as there may be many clients."""
+        return self._withdrawals.agents(listeners.facts.node)
+
+    def hold(self, listener: str, listeners: TypeState, agents: Agents, target: Target, now: float) -> Hold | None:
         """Return why a listener that the target no longer has must not be removed yet, or None."""
         withdrawal = self._withdrawals.get(listener)
         if withdrawal is None:
@@ -132,8 +143,7 @@ class Departures:
             return hold
         replaced = self._replaced.setdefault(listener, now)
         until = max(withdrawal.since, replaced) + self._withdrawals.grace
-        node = listeners.facts.node
-        if until <= now or self._withdrawals.is_heard(withdrawal, node, target):
+        if until <= now or _all_have_heard(agents, withdrawal.redirects, target):
             del self._replaced[listener]
             return None
         return Hold("keeps its socket until the node's agent has led its traffic away", until)
