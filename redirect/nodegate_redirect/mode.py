@@ -42,6 +42,9 @@ class Mode(Protocol):
         so that what a stranger flushed or moved is repaired. Connections that exist are never cut.
         """
 
+    def refresh(self) -> Applied:
+        """Repair what follows from the node alone, its interfaces and routes: cheap, and no plan is needed."""
+
     def counters(self) -> Mapping[Place, Count]:
         """Return what the kernel counted for each place since it was put there."""
 

@@ -11,7 +11,8 @@ The rules, for each frontend (DESIGN 3.3, redirect 3 and 6):
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -40,23 +41,44 @@ class Node:
     held: Mapping[tuple[int, int], str] = field(default_factory=dict)
 
 
+Targets = Mapping[Place, Target]
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What the kernel should hold.
 
     ``owners`` names the redirect of each place; ``waiting`` says for redirects that are not installed as asked why,
-    and ``conflicts`` for those that never will be.
+    and ``conflicts`` for those that never will be. ``uses`` counts the places that go to a port, by family and port.
+    ``changed`` are the places in which it differs from the plan whose targets are ``base``, if it was made from one.
     """
 
-    targets: Mapping[Place, Target] = field(default_factory=dict)
+    targets: Targets = field(default_factory=dict)
     owners: Mapping[Place, str] = field(default_factory=dict)
     waiting: Mapping[str, str] = field(default_factory=dict)
     conflicts: Mapping[str, str] = field(default_factory=dict)
+    uses: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    base: Targets | None = field(default=None, compare=False, repr=False)
+    changed: AbstractSet[Place] = field(default_factory=frozenset, compare=False, repr=False)
 
     @property
     def ports(self) -> frozenset[int]:
         """The ports of listeners that something goes to."""
-        return frozenset(target.port for target in self.targets.values()) - {REFUSED}
+        return frozenset(port for _, port in self.uses)
+
+    def ports_of(self, family: int) -> frozenset[int]:
+        """Return the ports that something of a family goes to."""
+        return frozenset(port for of, port in self.uses if of == family)
+
+    def difference(self, held: Targets) -> tuple[Targets, Targets]:
+        """Return the parts of this and of what is held in which they differ.
+
+        What that costs does not grow with what stays as it is, where this plan was made from the one that is held.
+        """
+        among = self.changed if held is self.base else self.targets.keys() | held.keys()
+        differ = sorted(place for place in among if self.targets.get(place) != held.get(place))
+        new = {place: self.targets[place] for place in differ if place in self.targets}
+        return new, {place: held[place] for place in differ if place in held}
 
 
 def make_plan(redirects: Iterable[Redirect], node: Node, installed: Mapping[Place, int]) -> Plan:
@@ -64,66 +86,97 @@ def make_plan(redirects: Iterable[Redirect], node: Node, installed: Mapping[Plac
 
     The same whatever the order of ``redirects``: the one whose name sorts first gets a place that two ask for.
     """
-    draft = _Draft(node, installed)
+    draft = Draft(node, installed.get, Plan())
     for redirect in sorted(redirects, key=lambda redirect: redirect.name):
         draft.add(redirect)
-    return Plan(draft.targets, draft.owners, draft.waiting, draft.conflicts)
+    return draft.plan()
 
 
-Targets = Mapping[Place, Target]
+class Draft:
+    """A plan in the making, from another one. ``before`` says where the kernel sends a place now."""
 
-
-def differing(wanted: Targets, held: Targets) -> tuple[Targets, Targets]:
-    """Return the parts of both in which they differ: what a change costs must not grow with what stays as it is."""
-    new = {place: target for place, target in wanted.items() if held.get(place) != target}
-    old = {place: held[place] for place in new if place in held}
-    if len(wanted) - len(new) + len(old) != len(held):
-        old |= {place: held[place] for place in held.keys() - wanted.keys()}
-    return new, old
-
-
-class _Draft:
-    def __init__(self, node: Node, installed: Mapping[Place, int]) -> None:
+    def __init__(self, node: Node, before: Callable[[Place], int | None], plan: Plan) -> None:
         self._node = node
-        self._installed = installed
-        self.targets: dict[Place, Target] = {}
-        self.owners: dict[Place, str] = {}
-        self.waiting: dict[str, str] = {}
-        self.conflicts: dict[str, str] = {}
+        self._addresses = sorted(node.addresses)
+        self._before = before
+        self._base = plan.targets
+        self._targets = dict(plan.targets)
+        self._owners = dict(plan.owners)
+        self._waiting = dict(plan.waiting)
+        self._conflicts = dict(plan.conflicts)
+        self._uses = dict(plan.uses)
+        self._touched: set[Place] = set()
+
+    def plan(self) -> Plan:
+        """Return what has been made."""
+        changed = {place for place in self._touched if self._targets.get(place) != self._base.get(place)}
+        made = (self._targets, self._owners, self._waiting, self._conflicts, self._uses)
+        return Plan(*made, base=self._base, changed=changed)
 
     def add(self, redirect: Redirect) -> None:
-        for place, restricted in self._places(redirect):
-            owner = self.owners.setdefault(place, redirect.name)
+        """Take a redirect in. Of those that ask for one place the first that comes gets it."""
+        for place, restricted in self.places(redirect):
+            owner = self._owners.setdefault(place, redirect.name)
             if owner != redirect.name:
-                self.conflicts[redirect.name] = f"{place.address} port {place.port} belongs to {owner} already"
+                self._conflicts[redirect.name] = f"{place.address} port {place.port} belongs to {owner} already"
                 continue
             port = self._port(redirect, place)
             if port is not None:
-                self.targets[place] = Target(port, redirect.ranges if restricted else None)
+                self._put(place, Target(port, redirect.ranges if restricted else None))
 
-    def _places(self, redirect: Redirect) -> Iterator[tuple[Place, bool]]:
+    def remove(self, redirect: Redirect) -> None:
+        """Leave a redirect out, and whatever was said of it."""
+        self._waiting.pop(redirect.name, None)
+        self._conflicts.pop(redirect.name, None)
+        for place, _ in self.places(redirect):
+            if self._owners.get(place) == redirect.name:
+                del self._owners[place]
+                self._put(place, None)
+
+    def owners(self, redirect: Redirect) -> set[str]:
+        """Return whose the places are that a redirect asks for."""
+        return {self._owners[place] for place, _ in self.places(redirect) if place in self._owners}
+
+    def places(self, redirect: Redirect) -> Iterator[tuple[Place, bool]]:
+        """Yield every place of a redirect, and whether it is restricted.
+
+        A node port is on the node's addresses of the families that the Service has addresses of, as with kube-proxy.
+        """
         yield from redirect.places
+        families = {place.family for place, _ in redirect.places} or {4, 6}
         for port, restricted in redirect.node_ports:
-            for address in self._node.addresses:
-                yield Place(address, port), restricted
+            places = (Place(address, port) for address in self._addresses)
+            yield from ((place, restricted) for place in places if place.family in families)
+
+    def _put(self, place: Place, target: Target | None) -> None:
+        self._touched.add(place)
+        old = self._targets.pop(place, None)
+        if target is not None:
+            self._targets[place] = target
+        for one, step in ((old, -1), (target, 1)):
+            if one is not None and one.port != REFUSED:
+                key = (place.family, one.port)
+                self._uses[key] = self._uses.get(key, 0) + step
+                if not self._uses[key]:
+                    del self._uses[key]
 
     def _port(self, redirect: Redirect, place: Place) -> int | None:
         if (place.family, redirect.port) in self._node.listening:
             return redirect.port
-        self.waiting[redirect.name] = self._missing(redirect, place.family)
-        before = self._installed.get(place)
+        holder = self._node.held.get((place.family, redirect.port))
+        if holder is not None or redirect.name not in self._waiting:  # who is in the way matters most
+            self._waiting[redirect.name] = _missing(redirect, place.family, holder)
+        before = self._before(place)
         if before is None:
             return None
         return before if (place.family, before) in self._node.listening else REFUSED
 
-    def _missing(self, redirect: Redirect, family: int) -> str:
-        """Say why there is no listener, in the words of ``redirect.proto``."""
-        holder = self._node.held.get((family, redirect.port))
-        if holder is not None:
-            return (
-                f"port held by {holder}: listener {redirect.listener} cannot have port {redirect.port} for IPv{family}"
-            )
-        return (
-            f"waiting for listener {redirect.listener}: no transparent socket listens on port {redirect.port} for "
-            f"IPv{family}"
-        )
+
+def _missing(redirect: Redirect, family: int, holder: str | None) -> str:
+    """Say why there is no listener, in the words of ``redirect.proto``."""
+    if holder is not None:
+        return f"port held by {holder}: listener {redirect.listener} cannot have port {redirect.port} for IPv{family}"
+    return (
+        f"waiting for listener {redirect.listener}: no transparent socket listens on port {redirect.port} for "
+        f"IPv{family}"
+    )

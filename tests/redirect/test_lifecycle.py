@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from nodegate_redirect.contract import Redirect
+from tests.redirect.rig.damage import FLUSHES, ours, without_empty_tables
 from tests.redirect.rig.kube_proxy import FAMILIES
 from tests.redirect.rig.sockets import Answer, Connection, ask
 from tests.redirect.rig.world import ENVOY, MODES, PLACES, POD, World, service, world
@@ -154,35 +155,6 @@ def test_changes_to_what_is_remembered_end_where_a_comparison_would(
     assert who(connect(node)) == {ENVOY}
 
 
-ROUTING = "ip rule del pref 9; ip -6 route flush table 2004"
-ALL_OF_NFTABLES = "nft flush ruleset"
-FLUSHES = {
-    "ebpf": {
-        "filters": "tc filter del dev eth0 ingress; tc qdisc del dev cbr0 clsact",
-        "rules": "nft flush chain inet nodegate-ebpf untracked",
-        "elements": "nft flush set inet nodegate-ebpf places4",
-        "routing": ROUTING,
-        "all of nftables": ALL_OF_NFTABLES,
-    },
-    "iptables-nft": {
-        "rules": "for r in iptables ip6tables; do $r-nft -t mangle -F; $r-nft -t nat -F PREROUTING; done",
-        "sets": "ipset flush nodegate4",
-        "order": "iptables-nft -t nat -I PREROUTING 1 -j KUBE-SERVICES",
-        "routing": ROUTING,
-        "all of nftables": ALL_OF_NFTABLES,
-    },
-    "iptables-legacy": {
-        "rules": "for r in iptables ip6tables; do $r-legacy -t mangle -F; $r-legacy -t nat -F PREROUTING; done",
-        "order": "iptables-legacy -t nat -I PREROUTING 1 -j KUBE-SERVICES",
-        "all of nftables": ALL_OF_NFTABLES,
-    },
-    "nftables": {
-        "rules": "nft flush chain inet nodegate prerouting",
-        "elements": "nft flush map inet nodegate frontends4",
-        "routing": ROUTING,
-        "all of nftables": ALL_OF_NFTABLES,
-    },
-}
 DAMAGES = [pytest.param(mode, FLUSHES[mode][what], id=f"{mode}-{what}") for mode in FLUSHES for what in FLUSHES[mode]]
 
 
@@ -194,7 +166,7 @@ def test_what_a_stranger_flushes_or_moves_is_repaired(node: World, damage: str) 
     node.network.run("node", damage)
     assert node.apply(service()).changes
     assert who(connect(node)) == {ENVOY}
-    assert _ours(node.kernel()) == _ours(before)
+    assert ours(node.kernel()) == ours(before)
 
 
 def test_cleanup_leaves_what_was_there_before(node: World) -> None:
@@ -203,7 +175,7 @@ def test_cleanup_leaves_what_was_there_before(node: World) -> None:
     node.apply(service(ranges=("10.0.0.0/8",)))
     node.apply(service(), other())
     assert node.cleanup().changes
-    assert _without_empty_tables(node.kernel()) == _without_empty_tables(before)
+    assert without_empty_tables(node.kernel()) == without_empty_tables(before)
     assert node.cleanup().changes == ()
 
 
@@ -211,13 +183,3 @@ def other() -> Redirect:
     """Return a redirect of another Service to the same listener."""
     place = PLACES["ClusterIP"](4)._replace(port=8443)
     return Redirect("default/other/8443", "default/other/https@18243", 18243, ((place, False),))
-
-
-def _ours(kernel: str) -> set[str]:
-    return {line for line in kernel.splitlines() if "odegate" in line.lower()}
-
-
-def _without_empty_tables(kernel: str) -> list[str]:
-    """Return the lines but those of a table of iptables-legacy, which the kernel makes when one looks and keeps."""
-    kept = (line for line in kernel.splitlines() if line.strip())
-    return sorted(line for line in kept if line != "COMMIT" and not line.startswith(("*", ":")))

@@ -90,11 +90,11 @@ class Client:
             await asyncio.sleep(_pause(failures))
             number += 1
 
-    def settle(self, problems: Mapping[str, str], refused: str = "") -> None:
+    def settle(self, sequence: int, problems: Mapping[str, str], refused: str = "") -> None:
         """Answer what was taken in, now that the kernel was brought to it; see :meth:`Session.settle`."""
         self._problems = problems
         if self._session is not None:
-            self._say(self._session.settle(problems, refused))
+            self._say(self._session.settle(sequence, problems, refused))
 
     async def _stream(self, address: str) -> str:
         """Run one stream to its end, and return why it ended."""

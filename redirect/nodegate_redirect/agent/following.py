@@ -41,27 +41,31 @@ class Following:
 
     ``refused`` says of resources that cannot be honoured why; what was asked for before under their names stays.
     ``heard``: this comes from the control plane, now or in an earlier run. Until then nothing may be removed from the
-    kernel, for nobody knows what should be in it. ``sequence`` grows with every change.
+    kernel, for nobody knows what should be in it. ``sequence`` grows with every change. ``news`` is what is asked for
+    under names that changed since it was last looked at, None for nothing.
     """
 
     asked: dict[str, Asked] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     heard: bool = False
     sequence: int = 0
+    news: dict[str, Redirect | None] = field(default_factory=dict)
 
     def take(self, message: Message) -> None:
         """Take a message in: the good part of it, whatever the rest says."""
         for name, (version, body) in message.resources.items():
             self._put(name, version, body)
         for name in message.removed:
-            self.asked.pop(name, None)
+            if self.asked.pop(name, None) is not None:
+                self.news[name] = None
             self.refused.pop(name, None)
         self.heard = True
         self.sequence += 1
 
-    def redirects(self) -> list[Redirect]:
-        """Return all that is asked for and can be honoured."""
-        return [asked.redirect for asked in self.asked.values()]
+    def take_news(self) -> Mapping[str, Redirect | None]:
+        """Return what changed, and forget it."""
+        news, self.news = self.news, {}
+        return news
 
     def versions(self, problems: Mapping[str, str]) -> dict[str, str]:
         """Return what to claim at the start of a stream (xds-protocol 37).
@@ -82,3 +86,4 @@ class Following:
             return
         self.refused.pop(name, None)
         self.asked[name] = Asked(version, body, redirect)
+        self.news[name] = redirect

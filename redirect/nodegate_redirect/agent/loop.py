@@ -8,7 +8,7 @@ something and is asked again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -19,9 +19,8 @@ from nodegate_redirect.agent.following import Following
 from nodegate_redirect.agent.kernel import Kernel, Outcome
 from nodegate_redirect.agent.pace import Pace
 from nodegate_redirect.agent.watching import watching
-from nodegate_redirect.contract import Place, Redirect
+from nodegate_redirect.contract import Place
 from nodegate_redirect.mode import Count
-from nodegate_redirect.plan import Node
 
 log = structlog.get_logger(__name__)
 
@@ -33,8 +32,11 @@ _SHOWN = 20
 class Peer(Protocol):
     """Who wants to know what became of what it asked for."""
 
-    def settle(self, problems: Mapping[str, str], refused: str = "") -> None:
-        """Take in what the kernel does not hold as asked, name -> why not; with ``refused`` nothing new is held."""
+    def settle(self, sequence: int, problems: Mapping[str, str], refused: str = "") -> None:
+        """Take in what the kernel does not hold of what was asked for as of ``sequence``: name -> why not.
+
+        With ``refused`` it was not brought to it at all.
+        """
 
 
 @dataclass(slots=True)
@@ -64,7 +66,7 @@ class Loop:
         self._thread = ThreadPoolExecutor(1, "kernel")
         self._woken = asyncio.Event()
         self._pace = Pace()
-        self._brought = -1
+        self._settled = -1
         self._bringing = False
 
     def wake(self) -> None:
@@ -73,7 +75,7 @@ class Loop:
 
     async def run(self, peer: Peer) -> None:
         """Go on until cancelled. What is in the kernel stays there."""
-        with self._thread, watching(self._on_news) as forget:
+        with self._thread, watching(self._on_node, self._on_rules) as forget:
             while True:
                 if self._following.heard:
                     await self._round(peer, forget)
@@ -93,34 +95,37 @@ class Loop:
             pass
         self._woken.clear()
 
-    def _on_news(self) -> None:
+    def _on_node(self) -> None:
         if not self._bringing:  # then it is our own doing
-            self._pace.suspect()
-            self._pace.next_look = 0.0
+            self._pace.node_changed()
+            self._woken.set()
+
+    def _on_rules(self) -> None:
+        if not self._bringing:
+            self._pace.rules_changed()
             self._woken.set()
 
     async def _round(self, peer: Peer, forget: Callable[[], None]) -> None:
-        """Look at the node, and bring the kernel to what is asked for if anything may have changed."""
+        """Bring the kernel to what is asked for, having looked at the node as far as it is time for that."""
         clock = asyncio.get_running_loop().time
-        redirects, sequence, start = self._following.redirects(), self._following.sequence, clock()
-        node = await self._do(self._kernel.look, redirects)
-        looked = clock()
-        compare = looked >= self._pace.next_compare
-        if compare or sequence != self._brought or node != self.status.outcome.node:
-            self._note(await self._bring(redirects, node, forget, compare=compare), clock())
-            self._brought = sequence
-            peer.settle(self.status.problems, _refused(self.status.outcome))
-        self._pace.looked(clock(), looked - start, waiting=bool(self.status.outcome.plan.waiting))
-
-    async def _bring(
-        self, redirects: Sequence[Redirect], node: Node, forget: Callable[[], None], *, compare: bool
-    ) -> Outcome:
+        news, sequence, start = self._following.take_news(), self._following.sequence, clock()
+        look, compare = start >= self._pace.next_look, start >= self._pace.next_compare
         self._bringing = True
         try:
-            return await self._do(lambda: self._kernel.bring(redirects, node, compare=compare))
+            outcome = await self._do(lambda: self._kernel.bring(news, look=look, compare=compare))
         finally:
             forget()
             self._bringing = False
+        whole, waiting = look or outcome.compared, bool(outcome.plan.waiting)
+        self._pace.looked(clock(), outcome.looking, whole=whole, waiting=waiting)
+        if self._has_news(outcome) or sequence != self._settled:
+            self._note(outcome, clock())
+            self._settled = sequence
+            peer.settle(sequence, self.status.problems, _refused(outcome))
+
+    def _has_news(self, outcome: Outcome) -> bool:
+        before = self.status.outcome
+        return outcome.compared or bool(outcome.error) or bool(outcome.changes) or outcome.plan is not before.plan
 
     def _note(self, outcome: Outcome, now: float) -> None:
         status = self.status

@@ -1,12 +1,13 @@
 """When to look and when to compare, so that neither takes more than a small part of a CPU. Pure: times are arguments.
 
-*Looking* asks for addresses and listening sockets: often while something waits for its listener, for no message says
-that a socket listens. *Comparing* reads back what the kernel holds, and repairs it.
+*Looking* asks for addresses, interfaces and listening sockets. *Polling* asks for the sockets that something waits for,
+often, for no message says that a socket listens. *Comparing* reads back what the kernel holds, and repairs it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 _WAITING, _WATCHING = 0.05, 1.0
 _SUSPICIOUS, _TRUSTING = 0.2, 5.0
@@ -21,13 +22,19 @@ class Pace:
 
     next_look: float = 0.0
     next_compare: float = 0.0
+    _next_poll: float = 0.0
     _compared: float = 0.0
     _cost: float = 0.0
     _failures: int = 0
 
-    def looked(self, now: float, cost: float, *, waiting: bool) -> None:
-        """Note a look that took ``cost`` seconds; ``waiting``: something waits for a socket to listen."""
-        self.next_look = now + max(_WAITING if waiting else _WATCHING, _LOOK_SHARE * cost)
+    def looked(self, now: float, cost: float, *, whole: bool, waiting: bool) -> None:
+        """Note a look that took ``cost`` seconds, at the whole node or at what is waited for.
+
+        ``waiting``: something waits for a socket to listen.
+        """
+        if whole:
+            self.next_look = now + max(_WATCHING, _LOOK_SHARE * cost)
+        self._next_poll = now + max(_WAITING, _LOOK_SHARE * cost) if waiting else inf
 
     def compared(self, now: float, cost: float) -> None:
         """Note a comparison that was made, and repaired what it found."""
@@ -39,11 +46,17 @@ class Pace:
         self.next_compare = now + min(_LONGEST_RETRY, _FIRST_RETRY * 2.0 ** min(self._failures, 16))
         self._failures += 1
 
-    def suspect(self) -> None:
-        """Note that the kernel says that something changed, and it was not us."""
+    def node_changed(self) -> None:
+        """Note that links, addresses or routes changed: they are looked at now."""
+        self.next_look = 0.0
+
+    def rules_changed(self) -> None:
+        """Note that rules changed, and it was not us."""
         if not self._failures:
             self.next_compare = min(self.next_compare, self._compared + max(_SUSPICIOUS, _COMPARE_SHARE * self._cost))
 
     def next(self) -> float:
         """Return when something is due."""
-        return min(self.next_look, self.next_compare)
+        if self._failures:
+            return self.next_compare
+        return min(self._next_poll, self.next_look, self.next_compare)

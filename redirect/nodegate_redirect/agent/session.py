@@ -29,7 +29,7 @@ class Session:
 
     def __init__(self, following: Following) -> None:
         self._following = following
-        self._unanswered: list[Message] = []
+        self._unanswered: list[tuple[int, Message]] = []
         self._owed: set[str] = set()
 
     def opening(self, problems: Mapping[str, str]) -> Request:
@@ -39,17 +39,18 @@ class Session:
     def take(self, message: Message) -> None:
         """Take a message in; it is answered when :meth:`settle` is told what became of it."""
         self._following.take(message)
-        self._unanswered.append(message)
+        self._unanswered.append((self._following.sequence, message))
 
-    def settle(self, problems: Mapping[str, str], refused: str = "") -> list[Request]:
-        """Return what to say now that the kernel was brought to all that was taken in.
+    def settle(self, sequence: int, problems: Mapping[str, str], refused: str = "") -> list[Request]:
+        """Return what to say now that the kernel was brought to what was asked for as of ``sequence``.
 
         An ACK, or a NACK that names what is not installed, for each message: what is in ``problems`` (name -> why not),
         or, where there is ``refused``, every name of the message. And what an earlier NACK named and is installed now
         is asked for again, so that it can be acknowledged (28).
         """
-        requests = [self._answer(message, problems, refused) for message in self._unanswered]
-        self._unanswered.clear()
+        answered = [message for taken, message in self._unanswered if taken <= sequence]
+        self._unanswered = self._unanswered[len(answered) :]
+        requests = [self._answer(message, problems, refused) for message in answered]
         done = set() if refused else self._owed - problems.keys()
         self._owed -= done
         if done:

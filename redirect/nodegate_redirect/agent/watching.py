@@ -23,27 +23,26 @@ _NFTABLES_GROUP = 7  # NFNLGRP_NFTABLES
 
 
 @contextmanager
-def watching(wake: Callable[[], None]) -> Iterator[Callable[[], None]]:
-    """Call ``wake`` on every change of links, addresses, routes, rules and nftables while the block lasts.
+def watching(on_node: Callable[[], None], on_rules: Callable[[], None]) -> Iterator[Callable[[], None]]:
+    """Say while the block lasts when links, addresses or routes changed (``on_node``), and when nftables did.
 
     Yields a function that forgets what has been said so far: what we did ourselves is no news.
     """
     loop = asyncio.get_running_loop()
     with ExitStack() as stack:
-        opened = [stack.enter_context(made) for made in (_route(), _nftables())]
+        opened = {stack.enter_context(_route()): on_node, stack.enter_context(_nftables()): on_rules}
 
         def on_news(one: socket.socket) -> None:
             _drain(one)
-            wake()
-
-        for one in opened:
-            loop.add_reader(one, on_news, one)
-            stack.callback(loop.remove_reader, one)
+            opened[one]()
 
         def forget() -> None:
             for one in opened:
                 _drain(one)
 
+        for one in opened:
+            loop.add_reader(one, on_news, one)
+            stack.callback(loop.remove_reader, one)
         yield forget
 
 

@@ -16,7 +16,7 @@ from nodegate_redirect.host.commands import find
 from nodegate_redirect.host.nft import Table, elements, nft
 from nodegate_redirect.mode import Applied, Count
 from nodegate_redirect.nft_chains import FAMILIES
-from nodegate_redirect.plan import Plan, Targets, differing
+from nodegate_redirect.plan import Plan, Targets
 
 _PROGRAM = "redirect"
 _SIZES = {
@@ -41,7 +41,6 @@ class EbpfMode:
         self._libbpf = Libbpf()
         self._table = Table(rules.TABLE, rules.body())
         self._targets: Targets | None = None
-        self._places: frozenset[Place] | None = None
 
     def require(self) -> None:
         """Raise UnsupportedError when nft or the program is missing."""
@@ -57,13 +56,16 @@ class EbpfMode:
 
     def apply(self, plan: Plan, *, trust: bool = False) -> Applied:
         """Make the kernel hold the plan; see :class:`nodegate_redirect.mode.Mode`."""
-        said: list[str] = []
-        if not trust or self._targets is None:
-            said += routing.ensure()
-            said += self._load()
-        said += self._change(plan, trust=trust)
-        said += self._change_table(frozenset(plan.targets), trust=trust)
+        held = self._targets if trust else None
+        if held is not None:
+            return Applied(tuple(self._change(plan, held)))
+        said = [*self.refresh().changes, *self._compare(plan), *self._compare_table(frozenset(plan.targets))]
+        self._targets = plan.targets
         return Applied(tuple(said))
+
+    def refresh(self) -> Applied:
+        """Repair policy routing, and attach the program where it is not, as to an interface that is new."""
+        return Applied((*routing.ensure(), *self._load()))
 
     def counters(self) -> Mapping[Place, Count]:
         """Return what was counted for each place: the packets that began its connections."""
@@ -88,7 +90,7 @@ class EbpfMode:
             for path in (*self._folder.glob("program-*"), *(self._folder / name for name in (*_SIZES, "events"))):
                 unpin(path)
             pins.remove(self._folder)
-        self._targets = self._places = None
+        self._targets = None
         return Applied((*said, *self._table.remove(), *(routing.remove() if shared else ())))
 
     def _load(self) -> list[str]:
@@ -111,18 +113,25 @@ class EbpfMode:
             said.append(f"The program {other.name} is forgotten.")
         return said
 
-    def _change(self, plan: Plan, *, trust: bool) -> list[str]:
-        known = self._targets if trust else None
-        with ExitStack() as stack:
-            descriptors = {name: stack.enter_context(self._map(name)) for name in _SIZES}
-            if known is None:
-                held = {name: self._libbpf.items(descriptors[name], *_SIZES[name]) for name in ("places", "clients")}
-                places, clients, wanted = held["places"], frozenset(held["clients"]), plan.targets
-            else:
-                wanted, old = differing(plan.targets, known)
-                places, clients = _places(old), frozenset(maps.client_keys(old))
-            number = self._write(descriptors, wanted, places, clients)
+    def _change(self, plan: Plan, held: Targets) -> list[str]:
+        """Change what differs from what was left behind."""
+        new, old = plan.difference(held)
+        if not (new or old):
+            self._targets = plan.targets
+            return []
+        with self._maps() as descriptors:
+            number = self._write(descriptors, new, _places(old), frozenset(maps.client_keys(old)))
+        text = rules.changes(new.keys() - old.keys(), old.keys() - new.keys())
+        if text:
+            nft(text)
         self._targets = plan.targets
+        return [f"Maps: {number} changes."]
+
+    def _compare(self, plan: Plan) -> list[str]:
+        """Change what differs from what the maps hold."""
+        with self._maps() as descriptors:
+            held = {name: self._libbpf.items(descriptors[name], *_SIZES[name]) for name in ("places", "clients")}
+            number = self._write(descriptors, plan.targets, held["places"], frozenset(held["clients"]))
         return [f"Maps: {number} changes."] if number else []
 
     def _write(
@@ -144,19 +153,22 @@ class EbpfMode:
             delete(descriptors["clients"], key)
         return len(changed) + len(held.keys() - wanted.keys()) + len(wanted_clients ^ clients)
 
-    def _change_table(self, places: frozenset[Place], *, trust: bool) -> list[str]:
+    def _compare_table(self, places: frozenset[Place]) -> list[str]:
         """Make the table's sets hold the places, those where clients on this node connect to."""
-        said: list[str] = []
-        held = self._places if trust else None
-        if held is None and not self._table.is_right():
-            said += self._table.replace(rules.changes(places, frozenset()))
-        else:
-            text = rules.changes(places, _table_places() if held is None else held)
-            if text:
-                nft(text)
-                said.append("nftables: the places of clients on this node changed.")
-        self._places = places
-        return said
+        if not self._table.is_right():
+            return self._table.replace(rules.changes(places, frozenset()))
+        held = _table_places()
+        text = rules.changes(places - held, held - places)
+        if not text:
+            return []
+        nft(text)
+        return ["nftables: the places of clients on this node changed."]
+
+    @contextmanager
+    def _maps(self) -> Iterator[dict[str, int]]:
+        """Give the descriptors of the maps that the plan is in."""
+        with ExitStack() as stack:
+            yield {name: stack.enter_context(self._map(name)) for name in _SIZES}
 
     def _items(self, name: str) -> dict[bytes, bytes]:
         if not (self._folder / name).exists():

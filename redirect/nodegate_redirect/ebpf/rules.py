@@ -29,10 +29,9 @@ def body() -> str:
     return f"{nft_chains.place_sets()}{untracked}{answers}{nft_chains.output()}{nat}{nft_chains.refusal()}"
 
 
-def changes(wanted: AbstractSet[Place], held: AbstractSet[Place]) -> str:
-    """Return the commands that lead from one set of places to another; one transaction."""
-    gone, new = (_elements(verb, places) for verb, places in (("delete", held - wanted), ("add", wanted - held)))
-    return "".join(f"{line}\n" for line in (*gone, *new))
+def changes(new: AbstractSet[Place], gone: AbstractSet[Place]) -> str:
+    """Return the commands that remove places and add others; one transaction."""
+    return "".join(f"{line}\n" for line in (*_elements("delete", gone), *_elements("add", new)))
 
 
 def _elements(verb: str, places: Iterable[Place]) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from nodegate_redirect.errors import KernelError
@@ -19,12 +19,13 @@ _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _REQUEST_DUMP = 0x001 | 0x300
 _LISTEN = 10  # TCP_LISTEN
 _HEADER = struct.Struct("=IHHII")  # struct nlmsghdr
-_REQUEST = struct.Struct("=BBBxI48x")
+_REQUEST = struct.Struct("=BBBxI2s46x")  # struct inet_diag_req_v2, up to the port
 _MESSAGE = struct.Struct("=BBBB2s2s16s16s12x12xII")  # struct inet_diag_msg
 _ATTRIBUTE = struct.Struct("=HH")
 _V6ONLY, _MARK, _SOCKOPT = 11, 15, 22  # INET_DIAG_SKV6ONLY, _MARK, _SOCKOPT
 _TRANSPARENT = 0x20  # the sixth bit of struct inet_diag_sockopt
 _ANY = bytes(16)
+_ALL = 0
 _BUFFER = 1 << 16
 
 
@@ -49,11 +50,12 @@ class Listening:
         return self.wildcard and self.transparent
 
 
-def listening() -> list[Listening]:
-    """Return every listening TCP socket of this network namespace; a socket per worker is one each."""
+def listening(ports: Iterable[int] = (_ALL,)) -> list[Listening]:
+    """Return every listening TCP socket of this network namespace, or those on some ports; one for each worker."""
     try:
         with socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG) as netlink:
-            return [found for family in (socket.AF_INET, socket.AF_INET6) for found in _dump(netlink, family)]
+            families = (socket.AF_INET, socket.AF_INET6)
+            return [found for port in ports for family in families for found in _dump(netlink, family, port)]
     except OSError as error:
         raise KernelError(f"The kernel does not say which sockets listen (sock_diag): {error}.") from error
 
@@ -63,8 +65,8 @@ def of_listeners() -> frozenset[tuple[int, int]]:
     return frozenset((family, one.port) for one in listening() if one.serves_redirects for family in one.families)
 
 
-def _dump(netlink: socket.socket, family: int) -> Iterator[Listening]:
-    body = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, 1 << _LISTEN)
+def _dump(netlink: socket.socket, family: int, sport: int) -> Iterator[Listening]:
+    body = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, 1 << _LISTEN, sport.to_bytes(2, "big"))
     netlink.send(_HEADER.pack(_HEADER.size + len(body), _SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP, 1, 0) + body)
     while True:
         data = memoryview(netlink.recv(_BUFFER))

@@ -48,8 +48,13 @@ class Shape:
     bridged: bool = False
 
 
-def chains(shape: Shape) -> dict[Chain, tuple[str, ...]]:
-    """Return every chain of ours with its rules, as ``iptables-save`` shows them behind ``-A``."""
+def chains(shape: Shape, among: Iterable[int] | None = None) -> dict[Chain, tuple[str, ...]]:
+    """Return every chain of ours with its rules, as ``iptables-save`` shows them behind ``-A``.
+
+    With ``among``, ports, the chains at the end of the tree are only those where these ports belong: with 10,000 ports
+    a change of one would otherwise cost more than all else together.
+    """
+    leaves = None if among is None else frozenset(port & 0xFF for port in among)
     made = {
         ("mangle", f"{PREFIX}ACCEPTED"): (_SET_TO_LISTENER,),
         ("mangle", f"{PREFIX}PRE"): tuple(_prerouting(shape)),
@@ -67,10 +72,11 @@ def chains(shape: Shape) -> dict[Chain, tuple[str, ...]]:
         "mangle",
         "TO",
         shape.ports,
+        leaves,
         lambda port: f"-j TPROXY --on-port {port} --on-ip {on_ip} --tproxy-mark {TO_LISTENER:#x}/0xffffffff",
     )
     if shape.bridged:
-        made |= _tree("nat", "BR", shape.ports, lambda port: f"-j REDIRECT --to-ports {port}")
+        made |= _tree("nat", "BR", shape.ports, leaves, lambda port: f"-j REDIRECT --to-ports {port}")
     return made
 
 
@@ -103,23 +109,32 @@ def _nat(shape: Shape) -> Iterator[str]:
     yield f"{_OURS} -j ACCEPT"
 
 
-def _tree(table: str, name: str, ports: Iterable[int], target: Callable[[int], str]) -> dict[Chain, tuple[str, ...]]:
-    """Return the chains that lead a mark to the rule of its port: by its last four bits, then the four before."""
-    digits: dict[int, dict[int, list[int]]] = {}
-    for port in sorted(ports):
-        digits.setdefault(port & 0xF, {}).setdefault(port >> 4 & 0xF, []).append(port)
-    if not digits:
+def _tree(
+    table: str, name: str, ports: frozenset[int], wanted: frozenset[int] | None, target: Callable[[int], str]
+) -> dict[Chain, tuple[str, ...]]:
+    """Return the chains that lead a mark to the rule of its port: by its last four bits, then the four before.
+
+    ``wanted`` are the last eight bits of the ports whose last chains are wanted; None: all of them.
+    """
+    ends = {port & 0xFF for port in ports}
+    if not ends:
         return {}
     made: dict[Chain, tuple[str, ...]] = {}
+    last: dict[int, list[int]] = {}
+    for port in ports if wanted is None else (port for port in ports if port & 0xFF in wanted):
+        last.setdefault(port & 0xFF, []).append(port)
+    lows = sorted({end & 0xF for end in ends})
     made[table, f"{PREFIX}{name}"] = tuple(
-        f"-m mark --mark {low << 24:#x}/0xf000000 -g {PREFIX}{name}-{low:x}" for low in digits
+        f"-m mark --mark {low << 24:#x}/0xf000000 -g {PREFIX}{name}-{low:x}" for low in lows
     )
-    for low, highs in digits.items():
+    for low in lows:
+        highs = sorted(end >> 4 for end in ends if end & 0xF == low)
         made[table, f"{PREFIX}{name}-{low:x}"] = tuple(
             f"-m mark --mark {high << 28:#x}/0xf0000000 -g {PREFIX}{name}-{high:x}{low:x}" for high in highs
         )
-        for high, leaves in highs.items():
-            made[table, f"{PREFIX}{name}-{high:x}{low:x}"] = tuple(
-                f"-p tcp -m mark --mark {mark_of(port):#x} {target(port)}" for port in leaves
-            )
+        for high in highs:
+            if mine := last.get(high << 4 | low):
+                made[table, f"{PREFIX}{name}-{high:x}{low:x}"] = tuple(
+                    f"-p tcp -m mark --mark {mark_of(port):#x} {target(port)}" for port in sorted(mine)
+                )
     return made

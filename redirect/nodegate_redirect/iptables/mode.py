@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 
 from nodegate_redirect.contract import Place
 from nodegate_redirect.host import bridges, routing
@@ -13,18 +13,10 @@ from nodegate_redirect.iptables.chains import TABLES, Shape, chains
 from nodegate_redirect.iptables.programs import BACKENDS, Programs, change_sets, destroy_set, detect_backend, saved_sets
 from nodegate_redirect.marks import port_of
 from nodegate_redirect.mode import Applied, Count
-from nodegate_redirect.plan import REFUSED, Plan, Targets, differing
+from nodegate_redirect.plan import REFUSED, Plan, Targets
 from nodegate_redirect.self_nat import self_nat
 
 FAMILIES = (4, 6)
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What the last application left behind, of one family."""
-
-    shape: Shape
-    targets: Targets
 
 
 class IptablesMode:
@@ -38,7 +30,8 @@ class IptablesMode:
 
     def __init__(self, backend: str | None = None) -> None:
         self._programs = Programs(backend or detect_backend())
-        self._known: dict[int, _Known] = {}
+        self._known: dict[int, Shape] = {}
+        self._held: Targets | None = None
         self._self_nat = self_nat()
 
     def require(self) -> None:
@@ -58,10 +51,17 @@ class IptablesMode:
 
     def apply(self, plan: Plan, *, trust: bool = False) -> Applied:
         """Make the kernel hold the plan; see :class:`nodegate_redirect.mode.Mode`."""
-        said = [] if trust and self._known else [*routing.ensure(), *self._self_nat.ensure()]
-        for family in FAMILIES:
-            said += self._apply(plan, family, trust=trust)
+        held, self._held = self._held if trust else None, None
+        if held is not None:
+            said = self._change(plan, held)
+        else:
+            said = [*routing.ensure(), *self._self_nat.ensure(), *self._compare(plan)]
+        self._held = plan.targets
         return Applied(tuple(said))
+
+    def refresh(self) -> Applied:
+        """Repair policy routing."""
+        return Applied(tuple(routing.ensure()))
 
     def counters(self) -> Mapping[Place, Count]:
         """Return what was counted for each place: the packets that began its connections."""
@@ -88,48 +88,57 @@ class IptablesMode:
                 destroy_set(name)
             said += [f"ipset {name}: removed." for name in there]
         said += [*self._self_nat.remove(), *(routing.remove() if shared else ())]
-        self._known.clear()
+        self._held = None
         return Applied(tuple(said))
 
-    def _apply(self, plan: Plan, family: int, *, trust: bool) -> list[str]:
-        wanted = {place: target for place, target in plan.targets.items() if place.family == family}
-        known = self._known.get(family) if trust else None
-        new, held = self._compared(wanted, known, family)
-        ports = frozenset(target.port for target in wanted.values()) - {REFUSED}
-        before = known.shape.ports if known else frozenset(map(port_of, held.marks.values())) - {REFUSED}
-        bridged = known.shape.bridged if known else bridges.are_filtered(family)
+    def _change(self, plan: Plan, held: Targets) -> list[str]:
+        """Change what differs from what was left behind."""
+        new, old = plan.difference(held)
         said: list[str] = []
-        shape = known.shape if known else None
-        if shape is None or not ports <= before:
+        for family in FAMILIES:
+            lines = sets.difference(family, sets.elements(new, family), sets.elements(old, family))
+            said += self._lead(family, self._known[family], plan.ports_of(family), lines)
+        return said
+
+    def _compare(self, plan: Plan) -> list[str]:
+        """Change what differs from what the kernel holds."""
+        said: list[str] = []
+        for family in FAMILIES:
+            held = self._held_elements(family)
+            ports, before = plan.ports_of(family), frozenset(map(port_of, held.marks.values())) - {REFUSED}
             change_sets(sets.create(family))
-            shape, said = self._reshape(shape, Shape(family, ports | before, bridged))
-        lines = sets.difference(family, new, held)
+            shape = Shape(family, ports | before, bridges.are_filtered(family))
+            said += self._reshape(None, shape)
+            lines = sets.difference(family, sets.elements(plan.targets, family), held)
+            said += self._lead(family, shape, ports, lines)
+        return said
+
+    def _lead(self, family: int, shape: Shape, ports: frozenset[int], lines: list[str]) -> list[str]:
+        """Change sets while there are rules for every port old and new, and leave those that are needed then."""
+        between = replace(shape, ports=shape.ports | ports)
+        said = self._reshape(shape, between)
         change_sets(lines)
-        if shape.ports != ports:
-            shape, more = self._reshape(shape, Shape(family, ports, bridged))
-            said += more
-        self._known[family] = _Known(shape, wanted)
-        return said + ([f"IPv{family}: {len(lines)} changes of sets."] if lines else [])
+        if lines:
+            said.append(f"IPv{family}: {len(lines)} changes of sets.")
+        self._known[family] = replace(shape, ports=ports)
+        return said + self._reshape(between, self._known[family])
 
-    def _compared(self, wanted: Targets, known: _Known | None, family: int) -> tuple[sets.Elements, sets.Elements]:
-        """Return the elements that may have to change: as wanted, and as they are."""
-        if known is None:
-            return sets.elements(wanted, family), self._held_elements(family)
-        new, old = differing(wanted, known.targets)
-        return sets.elements(new, family), sets.elements(old, family)
-
-    def _reshape(self, known: Shape | None, wanted: Shape) -> tuple[Shape, list[str]]:
+    def _reshape(self, known: Shape | None, wanted: Shape) -> list[str]:
         """Make chains and jumps of one family what they should be; ``known`` is what they are, if that is known."""
+        if known == wanted:
+            return []
         family = wanted.family
         if known is not None:
-            held, new_tables = saved.as_installed(chains(known)), set[str]()
+            among = known.ports ^ wanted.ports
+            held, new_tables = saved.as_installed(chains(known, among)), set[str]()
+            text, said = saved.install(chains(wanted, among), held, new_tables)
         else:
             held = saved.parse(self._programs.save(family))
             new_tables = set(TABLES) - self._programs.tables(family)
-        text, said = saved.install(chains(wanted), held, new_tables)
+            text, said = saved.install(chains(wanted), held, new_tables)
         if text:
             self._programs.restore(family, text)
-        return wanted, [f"IPv{family} {one}" for one in said]
+        return [f"IPv{family} {one}" for one in said]
 
     def _held_elements(self, family: int) -> sets.Elements:
         held = sets.parse(saved_sets(sets.set_names(family)), family)

@@ -12,7 +12,7 @@ from nodegate_redirect.host.nft import Table, elements, nft
 from nodegate_redirect.mode import Applied, Count
 from nodegate_redirect.nft_chains import FAMILIES
 from nodegate_redirect.nftables.rules import PORT_CHAINS, TABLE, body, changes, parse_chain
-from nodegate_redirect.plan import REFUSED, Plan, Target
+from nodegate_redirect.plan import REFUSED, Plan, Target, Targets
 
 
 class NftablesMode:
@@ -26,7 +26,8 @@ class NftablesMode:
     def __init__(self) -> None:
         self._bridged = False
         self._table = _table(bridged=False)
-        self._held: Mapping[Place, Target] | None = None
+        self._held: Targets | None = None
+        self._ports: frozenset[int] = frozenset()
 
     def require(self) -> None:
         """Raise UnsupportedError when nft is missing."""
@@ -44,9 +45,13 @@ class NftablesMode:
         self._look_at_bridges()
         if self._is_right() and self._held is not None:
             return Applied((*said, *self._change(plan, self._held)))
-        said += self._table.replace(changes(plan.targets, {}, frozenset(), bridged=self._bridged))
-        self._held = plan.targets
+        said += self._table.replace(changes(plan, {}, frozenset(), bridged=self._bridged))
+        self._held, self._ports = plan.targets, plan.ports
         return Applied(tuple(said))
+
+    def refresh(self) -> Applied:
+        """Repair policy routing."""
+        return Applied(tuple(routing.ensure()))
 
     def counters(self) -> Mapping[Place, Count]:
         """Return what was counted for each place: packets that began its connections, and a node's own twice."""
@@ -61,11 +66,11 @@ class NftablesMode:
         self._held = None
         return Applied((*self._table.remove(), *(routing.remove() if shared else ())))
 
-    def _change(self, plan: Plan, held: Mapping[Place, Target]) -> list[str]:
-        text = changes(plan.targets, held, _ports(held), bridged=self._bridged)
+    def _change(self, plan: Plan, held: Targets) -> list[str]:
+        text = changes(plan, held, self._ports, bridged=self._bridged)
         if text:
             nft(text)
-        self._held = plan.targets
+        self._held, self._ports = plan.targets, plan.ports
         return [f"nftables: {text.count(chr(10))} changes."] if text else []
 
     def _is_right(self) -> bool:
@@ -75,6 +80,7 @@ class NftablesMode:
         shown = self.installed()
         if self._held is None and not any(elements("set", TABLE, f"restricted{family}") for family in FAMILIES):
             self._held = {place: Target(port) for place, port in shown.items()}
+            self._ports = frozenset(shown.values()) - {REFUSED}
         return self._held is not None and shown == {place: target.port for place, target in self._held.items()}
 
     def _look_at_bridges(self) -> None:
@@ -86,10 +92,6 @@ class NftablesMode:
 
 def _table(*, bridged: bool) -> Table:
     return Table(TABLE, body(bridged=bridged), passing=PORT_CHAINS)
-
-
-def _ports(targets: Mapping[Place, Target]) -> frozenset[int]:
-    return frozenset(target.port for target in targets.values()) - {REFUSED}
 
 
 def _read() -> Iterator[tuple[Place, int, Count]]:

@@ -7,14 +7,14 @@ prerouting only. What each chain is for is told in docs/redirect.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_network
 
 from nodegate_redirect import nft_chains
 from nodegate_redirect.contract import Place
 from nodegate_redirect.marks import REFUSE, TO_LISTENER, mark_of
 from nodegate_redirect.nft_chains import ADDRESS, FAMILIES, IP, chain, place, to_place
-from nodegate_redirect.plan import REFUSED, Target, differing
+from nodegate_redirect.plan import REFUSED, Plan, Target, Targets
 
 TABLE = "nodegate"
 PORT_CHAINS = r"(?:to|bridged)-\d+"
@@ -79,13 +79,11 @@ def _prerouting() -> str:
     return chain("prerouting", "filter hook prerouting priority mangle", lines)
 
 
-def changes(
-    wanted: Mapping[Place, Target], held: Mapping[Place, Target], ports: frozenset[int], *, bridged: bool
-) -> str:
-    """Return the commands that lead from what is held to what is wanted; one transaction. ``ports`` have chains."""
-    needed = frozenset(target.port for target in wanted.values()) - {REFUSED}
+def changes(plan: Plan, held: Targets, ports: frozenset[int], *, bridged: bool) -> str:
+    """Return the commands that lead from what is held to the plan; one transaction. ``ports`` have chains."""
+    needed = plan.ports
     lines = [line for port in sorted(needed - ports) for line in _add_port(port, bridged=bridged)]
-    new, old = differing(wanted, held)
+    new, old = plan.difference(held)
     for frontend, target in old.items():
         lines += _elements("delete", frontend, target)
     for frontend, target in new.items():

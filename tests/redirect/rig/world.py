@@ -97,6 +97,10 @@ class World:
         for address in ANY:
             self._server("pod2", address, POD_PORT, POD)
 
+    def stranger(self, port: int) -> Server:
+        """Start a program that has nothing to do with us on a port of the node."""
+        return self._server("node", ANY[0], port, "stranger")
+
     def _server(self, where: str, address: str, port: int, who: str, **options: Any) -> Server:
         server = Server(self.network, where, address, port, who, **options)
         self.stack.callback(server.end)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
 
-from nodegate.debug.pages import ROWS, duration
 from nodegate.debug.plain import plain_resource
+from nodegate.debug.shell import ROWS, duration
 from nodegate.snapshot.resource import Resource
 from nodegate.snapshot.type_urls import SECRET
 from tests.unit.debug.plane import BROKEN, SECRET_WORD, SHOP, TLS_SECRET, plane, proxy

@@ -24,6 +24,11 @@ def sent(nonce: str, *names: str, removed: tuple[str, ...] = (), version: str = 
     return Message(nonce, {name: (version, body(name)) for name in names}, removed)
 
 
+def settle(session: Session, problems: dict[str, str], refused: str = "") -> list[Request]:
+    """Return what is said when the kernel was brought to everything that was taken in."""
+    return session.settle(session._following.sequence, problems, refused)
+
+
 def test_the_first_request_asks_for_everything_and_says_what_is_held() -> None:
     """``initial_resource_versions`` (xds-protocol 37); what is not installed is claimed at a version nobody sent."""
     following = Following()
@@ -36,50 +41,60 @@ def test_a_message_is_acknowledged_when_the_kernel_holds_all_of_it() -> None:
     """And nothing is said before (DESIGN 3.4)."""
     session = Session(Following())
     session.take(sent("1", "a/a/80"))
-    assert session.settle({}) == [Request("1")]
-    assert session.settle({}) == []
+    assert settle(session, {}) == [Request("1")]
+    assert settle(session, {}) == []
+
+
+def test_a_message_that_comes_while_the_kernel_is_brought_to_an_earlier_one_is_not_answered_yet() -> None:
+    following = Following()
+    session = Session(following)
+    session.take(sent("1", "a/a/80"))
+    brought = following.sequence
+    session.take(sent("2", "b/b/80"))
+    assert session.settle(brought, {}) == [Request("1")]
+    assert session.settle(following.sequence, {}) == [Request("2")]
 
 
 def test_what_waits_is_named_in_a_nack_and_asked_for_again_once_it_is_installed() -> None:
     """The server answers a subscription to what is subscribed already (28), and then there is an ACK."""
     session = Session(Following())
     session.take(sent("1", "a/a/80", "b/b/80"))
-    assert session.settle({"b/b/80": WAITS}) == [Request("1", f"b/b/80: {WAITS}")]
-    assert session.settle({"b/b/80": WAITS}) == []
-    assert session.settle({}) == [Request(subscribe=("b/b/80",))]
-    assert session.settle({}) == []
+    assert settle(session, {"b/b/80": WAITS}) == [Request("1", f"b/b/80: {WAITS}")]
+    assert settle(session, {"b/b/80": WAITS}) == []
+    assert settle(session, {}) == [Request(subscribe=("b/b/80",))]
+    assert settle(session, {}) == []
     session.take(sent("2", "b/b/80"))
-    assert session.settle({}) == [Request("2")]
+    assert settle(session, {}) == [Request("2")]
 
 
 def test_what_waits_from_an_earlier_message_is_no_reason_to_refuse_another_one() -> None:
     session = Session(Following())
     session.take(sent("1", "a/a/80"))
-    session.settle({"a/a/80": WAITS})
+    settle(session, {"a/a/80": WAITS})
     session.take(sent("2", "b/b/80"))
-    assert session.settle({"a/a/80": WAITS}) == [Request("2")]
+    assert settle(session, {"a/a/80": WAITS}) == [Request("2")]
 
 
 def test_what_is_withdrawn_while_it_waits_is_not_asked_for_again() -> None:
     session = Session(Following())
     session.take(sent("1", "a/a/80"))
-    session.settle({"a/a/80": WAITS})
+    settle(session, {"a/a/80": WAITS})
     session.take(sent("2", removed=("a/a/80",)))
-    assert session.settle({}) == [Request("2")]
+    assert settle(session, {}) == [Request("2")]
 
 
 def test_what_the_kernel_refuses_is_every_name_of_the_message_also_those_to_be_removed() -> None:
     """The kernel's words are said once: a message may have thousands of names."""
     session = Session(Following())
     session.take(sent("1", "a/a/80", "b/b/80", removed=("c/c/80",)))
-    (nack,) = session.settle({}, "kernel refused: nft -f - failed:\n  No space left")
+    (nack,) = settle(session, {}, "kernel refused: nft -f - failed:\n  No space left")
     assert nack.error is not None
     assert nack.error.splitlines() == [
         "a/a/80: kernel refused: nft -f - failed: No space left",
         "b/b/80: kernel refused: as a/a/80",
         "c/c/80: kernel refused: as a/a/80",
     ]
-    assert session.settle({}) == [Request(subscribe=("a/a/80", "b/b/80", "c/c/80"))]
+    assert settle(session, {}) == [Request(subscribe=("a/a/80", "b/b/80", "c/c/80"))]
 
 
 def test_one_redirect_that_cannot_be_honoured_leaves_the_others_of_its_message_alone() -> None:
@@ -176,7 +191,7 @@ class Scene:
         if said := self.server.next():
             self.session.take(said)
         self.problems = {name: WAITS for name in self.following.asked if name in self.waiting}
-        for request in self.session.settle(self.problems, refused):
+        for request in settle(self.session, self.problems, refused):
             self.server.hear(request)
 
 

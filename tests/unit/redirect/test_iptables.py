@@ -80,6 +80,19 @@ def test_only_chains_that_differ_are_named(before: frozenset[int], after: frozen
     assert bool(said) == bool(differ or gone)
 
 
+@given(ports, ports, st.booleans())
+def test_the_short_way_from_one_shape_to_another_changes_what_the_long_way_does(
+    before: frozenset[int],
+    after: frozenset[int],
+    bridged: bool,  # noqa: FBT001
+) -> None:
+    """Only the last chains where ports came or went are made as text (issue 7, 8: one change under 50 ms)."""
+    old, new = Shape(4, before, bridged=bridged), Shape(4, after, bridged=bridged)
+    whole = saved.install(chains(new), saved.as_installed(chains(old)), ())
+    among = before ^ after
+    assert saved.install(chains(new, among), saved.as_installed(chains(old, among)), ()) == whole
+
+
 @given(ports, st.booleans())
 def test_what_is_installed_reads_back_as_it_was_meant(wanted: frozenset[int], bridged: bool) -> None:  # noqa: FBT001
     made = chains(Shape(6, wanted, bridged=bridged))

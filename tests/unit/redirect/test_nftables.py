@@ -19,12 +19,13 @@ TARGETS = {
     Place("203.0.113.10", 80): Target(18243, ("192.0.2.0/24", "192.0.2.128/25", "198.51.100.7/32", "2001:db8::/32")),
     Place("fd00:96::a7", 80): Target(REFUSED),
 }
+PLAN = Plan(TARGETS, uses={(4, 18243): 2})
 
 
 @pytest.mark.parametrize("bridged", [False, True], ids=["nftables", "nftables-bridged"])
 def test_the_table_is_that_of_the_golden_file(request: pytest.FixtureRequest, bridged: bool) -> None:  # noqa: FBT001
     """The files are what ``nft -f`` gets on a node without any of our rules."""
-    text = f"table inet {TABLE} {{\n{body(bridged=bridged)}}}\n" + changes(TARGETS, {}, frozenset(), bridged=bridged)
+    text = f"table inet {TABLE} {{\n{body(bridged=bridged)}}}\n" + changes(PLAN, {}, frozenset(), bridged=bridged)
     assert text == (GOLDEN / f"{request.node.callspec.id}.rules").read_text()
 
 
@@ -32,15 +33,15 @@ def test_the_table_is_that_of_the_golden_file(request: pytest.FixtureRequest, br
 def test_changes_lead_from_what_is_held_to_what_is_wanted(case: Case, bridged: bool) -> None:  # noqa: FBT001
     """Chains are there before an element leads to them, and go after the last one that does."""
     held, wanted = (make_plan(asked, case.node, case.installed) for asked in (case.asked, case.then))
-    kernel = play({}, changes(held.targets, {}, frozenset(), bridged=bridged))
-    kernel = play(kernel, changes(wanted.targets, held.targets, held.ports, bridged=bridged))
-    assert kernel == play({}, changes(wanted.targets, {}, frozenset(), bridged=bridged))
-    assert changes(wanted.targets, wanted.targets, wanted.ports, bridged=bridged) == ""
+    kernel = play({}, changes(held, {}, frozenset(), bridged=bridged))
+    kernel = play(kernel, changes(wanted, held.targets, held.ports, bridged=bridged))
+    assert kernel == play({}, changes(wanted, {}, frozenset(), bridged=bridged))
+    assert changes(wanted, wanted.targets, wanted.ports, bridged=bridged) == ""
     assert ports_of(kernel) == {place: target.port for place, target in wanted.targets.items()}
 
 
 def test_an_empty_plan_needs_no_changes() -> None:
-    assert changes(Plan().targets, {}, frozenset(), bridged=True) == ""
+    assert changes(Plan(), {}, frozenset(), bridged=True) == ""
 
 
 def play(kernel: dict[str, str], text: str) -> dict[str, str]:

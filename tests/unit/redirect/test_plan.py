@@ -48,6 +48,15 @@ def test_a_node_port_is_on_every_address_of_the_node() -> None:
     assert set(plan.targets) == {Place(address, 31907) for address in ("10.0.1.1", "127.0.0.1", "fd00:1::1")}
 
 
+def test_a_node_port_of_a_service_of_one_family_is_on_the_addresses_of_that_family() -> None:
+    """As with kube-proxy (``spec.ipFamilies``): a listener that binds IPv4 only would be waited for for ever."""
+    redirect = Redirect("ns/web/80", "l", 18243, ((PLACE, False),), ((31907, False),))
+    node = Node(frozenset({"10.0.1.1", "fd00:1::1"}), frozenset({(4, 18243)}))
+    plan = make_plan([redirect], node, {})
+    assert set(plan.targets) == {PLACE, Place("10.0.1.1", 31907)}
+    assert not plan.waiting
+
+
 def test_restricted_frontends_carry_the_source_ranges_and_others_do_not() -> None:
     redirect = Redirect("ns/web/80", "l", 18243, ((PLACE, True), (PLACE6, False)), (), ("192.0.2.0/24",))
     plan = make_plan([redirect], Node(listening=BOTH), {})
@@ -89,7 +98,9 @@ def test_whatever_is_not_as_asked_has_a_reason(case: Case) -> None:
     plan = make_plan(case.asked, case.node, case.installed)
     for redirect in case.asked:
         wanted = [place for place, _ in redirect.places]
-        wanted += [Place(address, port) for port, _ in redirect.node_ports for address in case.node.addresses]
+        everywhere = [Place(address, port) for port, _ in redirect.node_ports for address in case.node.addresses]
+        families = {place.family for place in wanted} or {4, 6}
+        wanted += [place for place in everywhere if place.family in families]
         as_asked = all(
             plan.owners[place] == redirect.name and place in plan.targets and plan.targets[place].port == redirect.port
             for place in wanted

@@ -7,6 +7,7 @@ from asyncio import TaskGroup
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -15,6 +16,7 @@ from nodegate.app.errors import first_of
 from nodegate.app.signals import stop_signals
 from nodegate.app.sites import site
 from nodegate.app.state_folder import sole_user
+from nodegate.debug.agent import agent_debug_app
 from nodegate.settings import AgentSettings, TcpAddress
 from nodegate_redirect.agent.choosing import Choice, ModeOptions, all_modes, choose
 from nodegate_redirect.agent.client import Client, Endpoint, Tls
@@ -24,6 +26,8 @@ from nodegate_redirect.agent.kernel import Kernel
 from nodegate_redirect.agent.loop import Loop
 from nodegate_redirect.agent.metrics import Metrics, Seen
 from nodegate_redirect.agent.probes import probes_app
+from nodegate_redirect.agent.views import view
+from nodegate_redirect.errors import KernelError
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +38,7 @@ class Agent:
 
     seen: Seen
     http_address: TcpAddress
+    debug_address: TcpAddress
 
 
 async def run_agent(settings: AgentSettings) -> None:
@@ -41,6 +46,7 @@ async def run_agent(settings: AgentSettings) -> None:
     with stop_signals() as stop:
         async with agent(settings) as running:
             log.info("Probes and metrics are served.", url=f"http://{running.http_address}/metrics")
+            log.info("The debug page is served.", url=f"http://{running.debug_address}/debug/")
             await stop.wait()
             log.info("Stopping; the redirects stay. `nodegate agent --cleanup` removes them.")
 
@@ -76,10 +82,25 @@ async def _start(settings: AgentSettings, stack: AsyncExitStack) -> Agent:
     http = await stack.enter_async_context(
         site(probes_app(seen, Metrics(seen), loop.counters), settings.http_address, "--http-address")
     )
+    debug = await stack.enter_async_context(
+        site(
+            agent_debug_app(lambda: _view(seen, loop), settings.debug_address.host),
+            settings.debug_address,
+            "--debug-address",
+        )
+    )
     tasks = await stack.enter_async_context(TaskGroup())
     for part in (client.run(), loop.run(client), keeper.run()):
         stack.callback(tasks.create_task(part).cancel)
-    return Agent(seen, http)
+    return Agent(seen, http, debug)
+
+
+async def _view(seen: Seen, loop: Loop) -> dict[str, Any]:
+    try:
+        places, _ = await loop.counters()
+    except KernelError:
+        places = {}  # the page says what the kernel refuses
+    return view(seen, places)
 
 
 async def _keeper(settings: AgentSettings, stack: AsyncExitStack) -> Keeper:

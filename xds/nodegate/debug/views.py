@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
 from nodegate.debug.plain import plain_object, plain_problem, plain_resource
 from nodegate.debug.probes import Readiness
+from nodegate.debug.shell import Data
 from nodegate.debug.state import Replica, State
 from nodegate.model.problem import Severity
 from nodegate.model.refs import Kind, Ref
@@ -18,8 +18,6 @@ from nodegate.server.clients import Clients, ClientStatus, TypeStatus
 from nodegate.snapshot.facts import NodeFacts
 from nodegate.snapshot.resource import Entry, Faceted, Key
 from nodegate.snapshot.type_urls import SEND_ORDER, SHORT_NAME
-
-Data = dict[str, Any]
 
 TYPE_URL = {short: type_url for type_url, short in SHORT_NAME.items()}
 

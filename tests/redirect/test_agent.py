@@ -1,0 +1,261 @@
+"""``nodegate agent`` on a node, told over a real ADS stream: what it installs, says, and leaves alone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.redirect.rig.agent import AgentProcess, ControlPlane, agent, control_plane, until
+from tests.redirect.rig.damage import FLUSHES, ours, without_empty_tables
+from tests.redirect.rig.sockets import Answer, Connection, ask
+from tests.redirect.rig.world import ENVOY, PINS, PLACES, POD, PORT, World, service, world
+
+MODES = ("ebpf", "iptables", "nftables")
+_COUNTERS = re.compile(r"\[(\d+):(\d+)\]|packets (\d+) bytes (\d+)")
+_WORLD = {"iptables": "iptables-nft"}
+
+
+@dataclass
+class Rules:
+    """What the kernel holds, and what it counted."""
+
+    text: str
+    counters: list[int]
+
+    def went_on(self, then: Rules) -> bool:
+        """Whether these rules are there still, and have counted on: none was made anew."""
+        assert then.text == self.text
+        return all(later >= before for before, later in zip(self.counters, then.counters, strict=True))
+
+
+@dataclass
+class Node:
+    """A node with an agent, and the control plane that it listens to."""
+
+    world: World
+    plane: ControlPlane
+    mode: str
+    folder: Path
+    stack: AsyncExitStack
+    agent: AgentProcess = field(init=False)
+
+    def start(self, *arguments: str, mode: str = "") -> AgentProcess:
+        """Start an agent, which keeps its state."""
+        more = (f"--state-dir={self.folder / 'state'}", *arguments)
+        made = agent(self.world, mode or self.mode, self.plane.socket, self.folder, *more)
+        self.agent = self.stack.enter_context(made)
+        return self.agent
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait for a condition; the agent's log tells why it never came."""
+        await until(condition, self._said)
+
+    def _said(self) -> str:
+        return self.agent.said()
+
+    async def installed(self) -> None:
+        """Wait until the agent has acknowledged everything."""
+        await self.until(self.plane.is_installed)
+
+    async def who(self, family: int = 4, where: str = "client", place: str = "ClusterIP") -> str:
+        """Return who answers a new connection, or what happens instead."""
+        answer = await asyncio.to_thread(ask, self.world.network, where, *PLACES[place](family))
+        return answer.who if isinstance(answer, Answer) else answer
+
+    async def connect(self, family: int = 4, where: str = "client") -> Connection:
+        """Return a connection that the listener has answered."""
+        made = await asyncio.to_thread(partial(Connection, self.world.network, where, *PLACES["ClusterIP"](family)))
+        assert isinstance(made.ask(), Answer)
+        return made
+
+    def rules(self) -> Rules:
+        """Return all rules with the kernel's numbers for them, and their counters: a rule made anew shows."""
+        said = self.world.network.run(
+            "node",
+            "iptables-nft-save -c; ip6tables-nft-save -c; nft -a list ruleset; ipset save; ip rule; ip -6 rule;"
+            "for d in lo eth0 cbr0; do tc filter show dev $d ingress; done",
+        )
+        said = re.sub(r"^#.*$", "", said, flags=re.MULTILINE)
+        counters = [int(number) for found in _COUNTERS.findall(said) for number in found if number]
+        return Rules(_COUNTERS.sub("", said), counters)
+
+    def cleanup(self) -> str:
+        """Run ``nodegate agent --cleanup`` and return what it says."""
+        enter = ["nsenter", f"--net={self.world.network.path('node')}"]
+        command = [*enter, sys.executable, "-m", "nodegate", "agent", "--cleanup", f"--bpf-folder={PINS}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+@pytest.fixture(params=MODES)
+async def node(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Node]:
+    """Return a node with kube-proxy's rules for the Service and without an agent, and a control plane."""
+    mode = request.param
+    async with AsyncExitStack() as stack:
+        made = stack.enter_context(world(_WORLD.get(mode, mode), "kube-proxy iptables, endpoints"))
+        made.pods()
+        plane = await stack.enter_async_context(control_plane(tmp_path / "xds.sock"))
+        yield Node(made, plane, mode, tmp_path, stack)
+
+
+async def test_a_redirect_waits_for_its_listener_and_is_installed_when_there_is_one(node: Node) -> None:
+    """A NACK names what waits, and for what; once a socket listens there is an ACK (DESIGN 3.3, 3.4)."""
+    node.plane.ask(service())
+    node.start()
+    await node.until(node.plane.postponed)
+    assert node.plane.postponed()["default/web/80"].startswith(f"waiting for listener default/web/http@{PORT}: ")
+    assert await node.who() == POD
+    node.world.listen()
+    await node.installed()
+    assert {await node.who(family, where) for family in (4, 6) for where in ("client", "pod1", "node")} == {ENVOY}
+
+
+async def test_a_withdrawal_cuts_no_connection_and_is_acknowledged(node: Node) -> None:
+    node.world.listen()
+    node.plane.ask(service())
+    node.start()
+    await node.installed()
+    old = await node.connect()
+    node.plane.ask()
+    await node.until(lambda: node.agent.metric("nodegate_redirect_frontends") == 0)
+    await node.installed()
+    assert await node.who() == POD
+    assert old.echoes()
+
+
+async def test_a_new_agent_touches_nothing_that_is_right(node: Node) -> None:
+    """After a crash: rules, handles, counters and connections are the same, with the state file and without it."""
+    node.world.listen()
+    node.plane.ask(service())
+    node.start()
+    await node.installed()
+    old = await node.connect()
+    before = node.rules()
+    for arguments in ((), (f"--state-dir={node.folder / 'other'}",)):
+        node.agent.kill()
+        await node.until(lambda: not node.plane.agents())
+        node.start(*arguments)
+        await node.installed()
+        await node.until(node.agent.is_ready)
+        assert before.went_on(node.rules())
+        assert old.echoes()
+    assert await node.who() == ENVOY
+
+
+async def test_without_a_control_plane_an_agent_goes_by_what_it_was_told_before(node: Node) -> None:
+    """It also serves what is new on the node: a listener that comes up late, an address (issue 7, 2)."""
+    node.plane.ask(service())
+    node.start()
+    await node.until(node.plane.postponed)
+    node.agent.stop()
+    node.plane.socket.rename(node.folder / "gone")
+    node.start()
+    await node.until(node.agent.is_ready)
+    node.world.listen()
+    await node.until(lambda: node.agent.metric("nodegate_redirect_frontends") > 0)
+    assert await node.who(place="NodePort") == ENVOY
+    node.world.network.ip("node", "addr add 10.0.1.77/24 dev eth0")
+    answers = partial(ask, node.world.network, "client", "10.0.1.77", PLACES["NodePort"](4).port)
+    await node.until(lambda: isinstance(answers(), Answer))
+
+
+async def test_an_agent_that_was_told_nothing_yet_leaves_the_kernel_alone(node: Node) -> None:
+    """Nobody knows what should be in it: what an earlier agent put there stays, and it is not ready."""
+    node.world.listen()
+    node.plane.ask(service())
+    node.start()
+    await node.installed()
+    node.agent.stop()
+    before = node.rules()
+    node.plane.socket.rename(node.folder / "gone")
+    node.start(f"--state-dir={node.folder / 'other'}")
+    await node.until(lambda: "control plane is gone" in node.agent.said())
+    status, why = node.agent.get("/readyz")
+    assert (status, why) == (
+        503,
+        "The control plane has not said yet what to redirect, and nothing is kept of an earlier run.\n",
+    )
+    assert before.went_on(node.rules())
+
+
+async def test_what_a_stranger_flushes_is_repaired_without_being_told(node: Node) -> None:
+    """Within seconds, and nothing that is open is cut (issue 7, 2)."""
+    node.world.listen()
+    node.plane.ask(service())
+    node.start()
+    await node.installed()
+    old = await node.connect()
+    before = ours(node.world.kernel())
+    for damage in FLUSHES[_WORLD.get(node.mode, node.mode)].values():
+        node.world.network.run("node", damage)
+        await node.until(lambda: ours(node.world.kernel()) == before)
+    assert await node.who() == ENVOY
+    assert old.echoes()
+    assert node.agent.metric("nodegate_agent_repairs") > 0
+
+
+async def test_one_redirect_that_cannot_be_honoured_harms_no_other(node: Node) -> None:
+    """It alone is named in the NACK, and the rest of the message is installed."""
+    node.world.listen()
+    node.plane.ask(service(), default__wrong__80=b"\xff\xff")
+    node.start()
+    await node.until(node.plane.postponed)
+    assert set(node.plane.postponed()) == {"default/wrong/80"}
+    assert "Not a nodegate.redirect.v1.ServiceRedirect" in node.plane.postponed()["default/wrong/80"]
+    assert await node.who() == ENVOY
+
+
+async def test_a_port_that_another_program_holds_is_reported_with_its_name(node: Node) -> None:
+    """So that the listener moves to another one (issue 7, 2); when it is free, all goes on."""
+    node.plane.ask(service())
+    stranger = node.world.stranger(PORT)
+    node.start()
+    await node.until(node.plane.postponed)
+    assert re.match(rf"port held by \S+ \(pid {os.getpid()}\): listener ", node.plane.postponed()["default/web/80"])
+    stranger.end()
+    node.world.listen()
+    await node.installed()
+    assert await node.who() == ENVOY
+
+
+@pytest.mark.parametrize("then", MODES)
+async def test_another_mode_takes_over_before_the_old_one_goes(node: Node, then: str) -> None:
+    """Nothing of the old mode stays, no connection is cut, and none is refused on the way (make before break)."""
+    node.world.listen()
+    node.plane.ask(service())
+    node.start()
+    await node.installed()
+    old = [await node.connect(family, where) for family in (4, 6) for where in ("client", "pod1", "node")]
+    node.agent.stop()
+    node.start(mode=then)
+    await node.until(node.agent.is_ready)
+    assert all(connection.echoes() for connection in old)
+    assert {await node.who(family, where) for family in (4, 6) for where in ("client", "pod1", "node")} == {ENVOY}
+    left = "\n".join(ours(node.world.kernel()))
+    assert ("table inet nodegate-ebpf" in left) == (then == "ebpf")
+    assert ("table inet nodegate {" in left) == (then == "nftables")
+    assert ("NODEGATE-PRE" in left) == (then == "iptables")
+
+
+async def test_cleanup_removes_all_of_it_and_nothing_else(node: Node) -> None:
+    """``--cleanup`` is for every mode at once; the second time there is nothing left to do."""
+    before = node.world.kernel()
+    node.world.listen()
+    node.plane.ask(service())
+    node.start()
+    await node.installed()
+    node.agent.stop()
+    assert "removed" in node.cleanup()
+    assert without_empty_tables(node.world.kernel()) == without_empty_tables(before)
+    assert node.cleanup() == "There was nothing of nodegate's in this kernel.\n"
