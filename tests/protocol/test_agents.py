@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from nodegate.server.clients import Clients
 from nodegate.server.protocol.postponement import reason_of, words_by_name
 from nodegate.snapshot.type_urls import REDIRECT
-from tests.protocol.wire import Wire
+from tests.protocol.wire import Wire, resources
 
 WEB, API = "shop/web/80", "shop/api/80"
 WORLD = f"SRD {WEB}, SRD {API}"
@@ -147,3 +147,15 @@ def test_reasons_are_few() -> None:
     """A metric has few label values, whatever agents say."""
     reasons = map(reason_of, ("port held: 18243", "waiting for listener x", "kernel refused: no", "hm"))
     assert list(reasons) == ["port held", "waiting for listener", "kernel refused", "other"]
+
+
+def test_what_an_agent_waits_for_is_not_sent_again_because_it_is_far_behind() -> None:
+    """It has this very content, and asks when it is installed (DESIGN 3.4)."""
+    wire = agent()
+    wire.play(f"->SRD n1[{WEB},{API}] | <-SRD n1 {WAITS} ; ..")
+    target = wire.target
+    for content in range(5000):
+        target = target.apply({one.key: one for one in resources(f"CDS c1@{content}")})
+    wire.target = target
+    wire.wait(0.0)
+    wire.hears_nothing()

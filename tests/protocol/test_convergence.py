@@ -319,7 +319,9 @@ def case(machine: type[Conversation]) -> Any:
     """Return the test of a conversation."""
     test = machine.TestCase
     test.settings = settings(
-        max_examples=settings().max_examples if FULL else 40, stateful_step_count=40, derandomize=not FULL
+        max_examples=settings().max_examples if FULL else min(40, settings().max_examples),
+        stateful_step_count=40,
+        derandomize=not FULL,
     )
     test.pytestmark = [  # type: ignore[attr-defined]  # pytest's, on any class
         pytest.mark.slow,

@@ -217,3 +217,51 @@ def test_an_empty_target_is_a_target() -> None:
     wire = Wire("sotw")
     assert wire.target == Target()
     wire.play("<-CDS [] NODE | ->CDS v1 n1[]")
+
+
+def test_a_cluster_that_is_being_removed_is_not_there_for_a_route() -> None:
+    """It comes back first (xds-protocol 42, 40)."""
+    wire = up("delta")
+    wire.play("++ CDS c2 ; ->CDS n10[c2] | <-CDS n10 | -- CDS c2 ; ->CDS n11 removed[c2]")
+    wire.play("""
+        ++ CDS c2, RDS r1@2(c2) ; .. | <-CDS n11 | ->CDS n12[c2] ; .. | <-CDS n12 | ->RDS n13[r1@2]
+    """)
+
+
+def test_a_route_does_not_wait_for_clusters_it_does_not_name() -> None:
+    """Though they are under way (xds-protocol 42)."""
+    up("delta").play("++ CDS c2 ; ->CDS n10[c2] | ++ RDS r1@2(c1) ; ->RDS n11[r1@2]")
+
+
+def test_endpoints_that_are_none_are_said_at_once_to_a_client_that_holds_no_others() -> None:
+    """Nothing is taken away from the routes that lead there (xds-protocol 24, 40)."""
+    Wire("delta", "CDS c1, CDS c2, EDS c1, EDS c2@0, LDS l1(r1), RDS r1(c2)").play("""
+        <-CDS NODE | ->CDS n1[c1,c2] | <-CDS n1 | <-EDS sub[c1] | ->EDS n2[c1] | <-EDS n2 | <-LDS | ->LDS n3[l1]
+        <-LDS n3 | <-RDS sub[r1] | ->RDS n4[r1] | <-RDS n4 | ++ RDS r1@2(c1) ; ->RDS n5[r1@2]
+        <-EDS sub[c2] | ->EDS n6[c2@0]
+    """)
+
+
+def test_a_cluster_in_use_is_emptied_also_while_its_route_changes() -> None:
+    """The target's route leads there too (xds-protocol 41)."""
+    up("delta").play("++ RDS r1@2(c1) ; ->RDS n10[r1@2] | ++ EDS c1@0 ; ->EDS n11[c1@0]")
+
+
+def test_endpoints_of_a_cluster_that_went_while_it_warmed_are_answered() -> None:
+    """Delta says that there are none, state of the world sends none: silence would last 15 s (xds-protocol 24, 41)."""
+    Wire("delta", "CDS c1, EDS c1").play("""
+        <-CDS NODE | ->CDS n1[c1] | -- CDS c1, EDS c1 ; .. | <-EDS sub[c1] | ->EDS n2[] removed[c1]
+    """)
+    wire = Wire("sotw", "CDS c1, EDS c1, CDS c2")
+    wire.play("<-CDS [] NODE | ->CDS v1 n1[c1,c2] | -- CDS c1, EDS c1 ; .. | <-EDS [c1] | ->EDS v2 n2[c1@0]")
+    wire.play("<-EDS [c1,c2,c3] v2 n2 ; ..")
+
+
+@pytest.mark.parametrize("kind", ["EDS", "RDS"])
+def test_a_repeated_request_is_met_with_silence(kind: str) -> None:
+    """Only endpoints without their clusters on the stream are asked for that way (xds-protocol 26, 10)."""
+    Wire("sotw", "CDS c1, EDS a, RDS a").play(f"""
+        <-{kind} [a] NODE | ->{kind} v1 n1[a] | <-CDS [] | ->CDS v2 n2[c1]
+        <-{kind} [a] v1 n1 ; <-{kind} [a] v1 n1 ; ..
+    """)
+    Wire("sotw", "RDS a").play("<-RDS [a] NODE | ->RDS v1 n1[a] | <-RDS [a] v1 n1 ; <-RDS [a] v1 n1 ; ..")

@@ -227,3 +227,14 @@ def test_a_set_that_is_refused_without_its_known_culprit_is_not_sent_again() -> 
         <-CDS [] v9 '' NODE | ->CDS v1 n1[a,b,c] | <-CDS [] v9 n1 error{c: no} | ->CDS v2 n2[a,b]
         <-CDS [] v9 n2 error{schema} ; .. | ++ CDS c@2 ; ->CDS v3 n3[a,b,c@2] | <-CDS [] v3 n3 ; ..
     """)
+
+
+def test_a_new_client_that_refuses_a_whole_set_without_a_name_is_sent_halves_of_it() -> None:
+    """It serves nothing yet, so half a set takes nothing from it; every refusal counts (xds-protocol 35)."""
+    wire = Wire("sotw", "CDS c1, CDS c2")
+    wire.play("""
+        <-CDS [] NODE | ->CDS v1 n1[c1,c2] | <-CDS [] v'' n1 error{what?} | ->CDS v2 n2[c1]
+        <-CDS [] v2 n2 | ->CDS v3 n3[c1,c2] | <-CDS [] v2 n3 error{what?} ; ..
+    """)
+    (state,) = wire.stream.states.values()
+    assert (state.counters.sent, state.counters.acked, state.counters.nacked) == (3, 1, 2)

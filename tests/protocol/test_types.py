@@ -131,3 +131,19 @@ def test_a_glob_is_a_name_and_not_the_wildcard(variant: str) -> None:
         Wire(variant, "CDS foo/a").play("<-CDS sub[foo/*] NODE | ->CDS n1[] removed[foo/*] | <-CDS n1 ; ..")
     else:
         Wire(variant, "CDS foo/a").play("<-CDS [foo/*] NODE ; ..")
+
+
+def test_a_heartbeat_is_due_when_half_of_the_ttl_is_over_and_no_answer_is() -> None:
+    """Of what was sent; while the client owes an answer it is about to be heard of (xds-protocol 50)."""
+    wire = Wire("delta", "EDS c1", options=TTL)
+    wire.play("<-SDS sub[s1] NODE ; ..")
+    assert wire.stream.deadline() is None
+    wire.play("<-EDS sub[c1] | ->EDS n1[c1]")
+    assert wire.stream.deadline() is None
+    wire.play("<-EDS n1 ; ..")
+    assert wire.stream.deadline() == wire.now + 5.0
+    wire.wait(5.0)
+    (beat,) = wire.inbox
+    assert [one.ttl.ToNanoseconds() for one in beat.raw.resources] == [10_000_000_000]
+    wire.inbox.clear()
+    assert wire.stream.deadline() == wire.now + 5.0

@@ -255,3 +255,62 @@ def test_a_replica_that_has_run_for_long_knows_what_had_a_redirect(replica: Repl
     returned = replica.connect(f"LDS init{{{OLD}:1,gone:1}} NODE")
     returned.acknowledge(returned.hears("LDS []"))
     returned.hears("LDS removed[gone]")
+
+
+def test_what_a_listener_waits_for_ends_by_itself(replica: Replica) -> None:
+    """The stream knows when to look again (DESIGN 3.3)."""
+    served = proxy(replica)
+    replica.change(take=WORLD)
+    assert served.stream.deadline() == served.now + GRACE
+
+
+def test_every_redirect_that_led_to_a_listener_has_to_be_gone(replica: Replica) -> None:
+    """Not only the last one that was taken away (DESIGN 3.3)."""
+    served, agent = proxy(replica), replica.agent()
+    replica.change(put=f"SRD shop/web/81({OLD})")
+    agent.acknowledge(agent.hears("SRD [shop/web/81]"))
+    replica.change(take=f"SRD {RULE}")
+    agent.play(f"->SRD n8 removed[{RULE}] | <-SRD n8 error{{{RULE}: kernel refused to delete: busy}} ; ..")
+    replica.change(take=f"SRD shop/web/81, LDS {OLD}")
+    agent.acknowledge(agent.hears("SRD removed[shop/web/81]"))
+    goes_at(replica, served, GRACE)
+
+
+def test_an_agent_that_has_not_taken_the_new_redirect_still_leads_to_the_old_listener(replica: Replica) -> None:
+    """Sent is not installed (DESIGN 3.4)."""
+    served, agent = proxy(replica), replica.agent()
+    replica.change(put=f"LDS {NEW}, SRD {RULE}@2({NEW})", take=f"LDS {OLD}")
+    served.acknowledge(served.hears(f"LDS [{NEW}]"))
+    moved = agent.hears(f"SRD [{RULE}@2]")
+    replica.wait(1.0)
+    served.hears_nothing()
+    agent.acknowledge(moved)
+    replica.wait()
+    served.hears(f"LDS removed[{OLD}]")
+
+
+def test_a_proxy_that_does_not_say_its_node_has_no_agent(replica: Replica) -> None:
+    """An agent that does not say it either is not its own (DESIGN 3.3)."""
+    served, agent = proxy(replica, node=""), replica.agent(node="")
+    replica.change(take=WORLD)
+    agent.acknowledge(agent.hears(f"SRD removed[{RULE}]"))
+    goes_at(replica, served, GRACE)
+
+
+def test_a_listener_that_is_long_gone_is_forgotten(replica: Replica) -> None:
+    """Also when the redirect that led there changes again (DESIGN 3.3)."""
+    served = proxy(replica)
+    replica.change(put=f"LDS {NEW}, SRD {RULE}@2({NEW})", take=f"LDS {OLD}")
+    served.acknowledge(served.hears(f"LDS [{NEW}]"))
+    goes_at(replica, served, GRACE)
+    replica.change(take=f"SRD {RULE}")
+    replica.wait(GRACE)
+    replica.change(put="CDS c1")
+    replica.change(put=f"LDS {OLD}, SRD {RULE}({OLD})")
+    replica.change(take=f"SRD {RULE}")
+    replica.wait(GRACE)
+    replica.change(put="CDS c2")
+    assert not replica.withdrawals.pending
+    replica.change(put=f"SRD {RULE}@3({NEW})")
+    replica.change(put=f"SRD {RULE}@4({NEW})")
+    assert replica.withdrawals.get(OLD) is None

@@ -26,7 +26,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.service.discovery.v3 import discovery_pb2
+from google.protobuf.unknown_fields import UnknownFieldSet
 
 from nodegate.server.protocol.decode import decode_request
 from nodegate.server.protocol.request import Variant
@@ -178,10 +180,12 @@ class Wire:
     def _read(self, data: bytes) -> Said:
         if self.variant is Variant.DELTA:
             delta: Any = discovery_pb2.DeltaDiscoveryResponse.FromString(data)
+            assert not any(map(UnknownFieldSet, (delta, *delta.resources))), "not of the API"
             carried = {one.name: one.resource.value.decode().rpartition("@")[2] for one in delta.resources}
             removed = tuple(delta.removed_resources)
             return Said(SHORT[delta.type_url], delta.nonce, delta.system_version_info, carried, removed, delta)
         sotw: Any = discovery_pb2.DiscoveryResponse.FromString(data)
+        assert not UnknownFieldSet(sotw), "not of the API"
         pairs = [_unwrapped(one) for one in sotw.resources]
         return Said(SHORT[sotw.type_url], sotw.nonce, sotw.version_info, dict(pairs), (), sotw)
 
@@ -284,8 +288,11 @@ def _unwrapped(one: Any) -> tuple[str, str]:
     """Return name and content of one resource of a state-of-the-world response, wrapped or not."""
     if one.type_url.endswith("discovery.v3.Resource"):
         wrapper: Any = discovery_pb2.Resource.FromString(one.value)
+        assert not UnknownFieldSet(wrapper), "not of the API"
         return wrapper.name, wrapper.resource.value.decode().rpartition("@")[2]
-    name, _, content = one.value.decode().rpartition("@")
+    name, at, content = one.value.decode().rpartition("@")
+    if not at:  # made by the server itself
+        return endpoint_pb2.ClusterLoadAssignment.FromString(one.value).cluster_name, "0"
     return name, content
 
 

@@ -50,3 +50,13 @@ def test_edits_are_counted_and_repetitions_are_not() -> None:
     assert subscription.edits == 1
     subscription.replace(["a"])
     assert subscription.edits == 2
+
+
+def test_a_name_that_the_wildcard_still_covers_is_not_dropped() -> None:
+    """The client goes on to hold it; delta has to say what became of it (xds-protocol 22, 32)."""
+    subscription = Subscription(may_be_implicit=True)
+    subscription.replace(["*", "a"])
+    assert subscription.replace(["*"]).dropped == frozenset()
+    subscription = Subscription(may_be_implicit=True)
+    subscription.edit(["*", "a"], [])
+    assert subscription.edit([], ["a"]) == Edit(answer=frozenset("a"))

@@ -56,6 +56,7 @@ class DiscoveryServices:
     def stop(self) -> None:
         """End every stream and accept no new one; clients reconnect, to this server or another."""
         self._stopping.set()
+        self._publisher.wake()
 
     def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
         """Return the handlers to register with a gRPC server."""
@@ -71,12 +72,12 @@ class DiscoveryServices:
         return grpc.method_handlers_generic_handler(service.name, methods)
 
     def _stream_handler(self, service: Service, variant: Variant) -> grpc.RpcMethodHandler:
-        async def behaviour(requests: AsyncIterator[bytes], context: Any) -> None:
+        async def behaviour(_requests: AsyncIterator[bytes], context: Any) -> None:
             await self._check(context)
             with self._counted(context.peer()) as allowed:
                 if not allowed:
                     await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, self._too_many())
-                await self._serve(service, variant, requests, context)
+                await self._serve(service, variant, context)
 
         return grpc.stream_stream_rpc_method_handler(behaviour)
 
@@ -94,12 +95,12 @@ class DiscoveryServices:
 
         return grpc.unary_unary_rpc_method_handler(behaviour)
 
-    async def _serve(self, service: Service, variant: Variant, requests: AsyncIterator[bytes], context: Any) -> None:
+    async def _serve(self, service: Service, variant: Variant, context: Any) -> None:
         stream = Stream(variant, self._options, self._withdrawals)
         with self._clients.connected(stream, context.peer(), time.time()) as connection:
             broken: BaseException | None = None
             try:
-                await self._session(service, connection, context).run(requests, context.write)
+                await self._session(service, connection, context).run(_requests(context), context.write)
             except* ProtocolError as group:
                 broken = _first(group)
         if broken is not None:
@@ -152,6 +153,12 @@ class DiscoveryServices:
             f"This host holds {self._streams_per_host} streams already, which is the most that one may. "
             "Close some, or raise --xds-streams-per-host."
         )
+
+
+async def _requests(context: Any) -> AsyncIterator[bytes]:
+    """Yield the requests of a call. To read them from the context costs less than gRPC's own iterator."""
+    while (data := await context.read()) is not grpc.aio.EOF:
+        yield data
 
 
 def _first(group: BaseExceptionGroup[Any]) -> BaseException:

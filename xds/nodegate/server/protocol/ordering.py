@@ -70,7 +70,7 @@ class Patience:
 
     def forget(self, cluster: str) -> None:
         """End the wait for a cluster: it is settled, or another one from now on."""
-        self._since.pop(cluster, None)
+        del self._since[cluster]
 
 
 @dataclass(slots=True)
@@ -163,14 +163,16 @@ class Waits:
         if until <= self.now:
             return None
         names = ", ".join(name for name, end in waiting.items() if end > self.now)
-        return Hold(f"waits until the client has acknowledged cluster {names}", until)
+        reason = f"waits until the client has acknowledged cluster {names}"
+        return Hold(reason, until)
 
     def _untold_clusters(self) -> Hold | None:
         """Wait for a client that asks for no clusters yet, because one of its own is still warming (38)."""
         endpoints = self.states.get(ENDPOINT)
         if endpoints is None or not endpoints.resumed:
             return None
-        return self._bounded("waits until the client, which warms a cluster, asks for clusters")
+        reason = "waits until the client, which warms a cluster, asks for clusters"
+        return self._bounded(reason)
 
     def _usable(self, clusters: TypeState, cluster: str) -> bool:
         """Return whether the client has the cluster, and not without the endpoints that the target has for it."""

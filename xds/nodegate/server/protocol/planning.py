@@ -134,7 +134,7 @@ Updates = dict[str, Resource | None]
 
 def _on_trial(state: TypeState, target: Target, gate: Gate, now: float) -> Updates:
     """Decide on the names on trial, which are sent without any other; nothing when all of them wait or are settled."""
-    while trial := dict(state.rejections.trial):
+    while trial := state.rejections.trial and dict(state.rejections.trial):
         for name in trial:
             state.rejections.look_at(name, _version(state, target, name))
         if suspects := sorted(state.rejections.trial.keys() & trial):

@@ -98,6 +98,9 @@ class Edit:
         return bool(self.answer or self.dropped or self.look_again or self.answer_all)
 
 
+_NO_EDIT = Edit()
+
+
 class Subscription:
     """The subscription of one stream to one type (21-23, 27, 31-33).
 
@@ -124,6 +127,8 @@ class Subscription:
     def replace(self, names: Iterable[str]) -> Edit:
         """Apply the ``resource_names`` of a state-of-the-world request, which are the whole subscription (21, 22)."""
         asked = set(names)
+        if not asked and self.wildcard and not self._ever_named:
+            return _NO_EDIT
         was_wildcard = self.wildcard
         implicit = not asked and not self._ever_named and self._may_be_implicit
         self._ever_named = self._ever_named or bool(asked)
@@ -145,6 +150,8 @@ class Subscription:
         """
         added, removed = set(subscribe), set(unsubscribe)
         first, self._first = self._first, False
+        if not (added or removed or first):
+            return _NO_EDIT
         was_wildcard = self.wildcard
         implicit = first and not added and self._may_be_implicit
         starts, ends = self._take_wildcard(added), self._take_wildcard(removed)

@@ -125,7 +125,8 @@ class TypeState:
             edit = self.subscription.replace(request.names)
         else:
             edit = self.subscription.edit(request.subscribe, request.unsubscribe)
-        self._apply(edit)
+        if edit:
+            self._apply(edit)
         return refused
 
     def repeats(self, request: Request) -> bool:

@@ -79,14 +79,17 @@ class Withdrawals:
             self._by_listener[listener] = Withdrawal(now, redirects | {redirect})
 
     def _forget(self, target: Target, now: float) -> None:
-        """Forget what is over: a listener that has a redirect again, and one whose redirects are gone for long."""
+        """Forget what is over: redirects that lead to a listener again, and a listener that is long gone."""
         redirects = target.of_type(REDIRECT)
         for listener, one in list(self._by_listener.items()):
             over = one.since + self.grace <= now and redirects.keys().isdisjoint(one.redirects)
-            if over or target.named.get((LISTENER, listener)):
+            done = {name for name in one.redirects if over or listener in _listeners(target, name)}
+            for redirect in done:
+                self._drop(redirect, listener)
+            if left := one.redirects - done:
+                self._by_listener[listener] = Withdrawal(one.since, left)
+            else:
                 del self._by_listener[listener]
-                for redirect in one.redirects:
-                    self._drop(redirect, listener)
 
     def _drop(self, redirect: str, listener: str) -> None:
         left = self._left_by[redirect]
@@ -146,7 +149,8 @@ class Departures:
         if until <= now or _all_have_heard(agents, withdrawal.redirects, target):
             del self._replaced[listener]
             return None
-        return Hold("keeps its socket until the node's agent has led its traffic away", until)
+        reason = "keeps its socket until the node's agent has led its traffic away"
+        return Hold(reason, until)
 
     def _of_before(self, listener: str, listeners: TypeState, now: float) -> Hold | None:
         """Wait for the agents after a restart: what the client holds from before may have had a redirect."""
