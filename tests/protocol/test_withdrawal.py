@@ -169,6 +169,16 @@ def test_the_last_of_several_redirects_counts(replica: Replica) -> None:
     goes_at(replica, served, GRACE)
 
 
+def test_a_stream_that_is_behind_does_not_undo_what_others_have_seen(replica: Replica) -> None:
+    """One that waits for its socket looks at an older target meanwhile."""
+    served, before = proxy(replica), replica.target
+    replica.change(take=WORLD)
+    replica.wait(GRACE / 2)
+    replica.withdrawals.on_target(before, served.now)
+    replica.withdrawals.on_target(replica.target, served.now)
+    goes_at(replica, served, GRACE / 2)
+
+
 def test_a_listener_that_comes_back_stays(replica: Replica) -> None:
     """And leaves again as if for the first time."""
     served = proxy(replica)

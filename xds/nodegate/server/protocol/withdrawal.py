@@ -57,11 +57,14 @@ class Withdrawals:
         return self._started + self.grace
 
     def on_target(self, target: Target, now: float) -> None:
-        """Note which listeners lost their last redirect with this target."""
-        old, self._target = self._target, target
+        """Note which listeners lost their last redirect with this target; a stream may be behind others."""
+        old = self._target
+        if old is not None and target.serial <= old.serial:
+            return
+        self._target = target
         if old is None:
             self._started = now
-        elif target is not old:
+        else:
             changed = target.changed_since(old.serial)
             everything = {*old.of_type(REDIRECT), *target.of_type(REDIRECT)}
             for name in everything if changed is None else changed.get(REDIRECT, ()):
