@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"sync"
 	"time"
 	"unique"
@@ -67,7 +68,9 @@ func (c *client) connect(connection *grpc.ClientConn, resume bool) error {
 	defer c.mu.Unlock()
 	c.opened = 0
 	for {
-		if err := c.openNext(resume); err != nil {
+		if err := c.openNext(resume); err == io.EOF {
+			break // the server has ended the stream; receiving tells why
+		} else if err != nil {
 			return err
 		}
 		if !resume || c.opened == len(c.plan.Subscriptions) {
