@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from nodegate.status.certificate import NAME as OWN_SECRET
 from tests.e2e.rig.envoy import Envoy
 from tests.e2e.rig.waiting import eventually
 from tests.kube.audit import Audit, Rule
@@ -45,8 +47,12 @@ def test_every_rule_is_used_and_none_is_missing(
     cluster: Cluster, namespace: str, account: Path, audit: Audit, tmp_path: Path
 ) -> None:
     """The API server's own audit log says what was asked for, by the ServiceAccount with its token."""
-    cluster.kubectl("delete", "lease", "nodegate", "-n", ACCOUNT[0], "--ignore-not-found")  # the first of all replicas
-    plane = ControlPlane(at_server(account, cluster.server_at(AUDITED), tmp_path), tmp_path / "nodegate.log")
+    # As if it were the first replica of all.
+    cluster.kubectl("delete", "lease/nodegate", f"secret/{OWN_SECRET}", "-n", ACCOUNT[0], "--ignore-not-found")
+    config = at_server(account, cluster.server_at(AUDITED), tmp_path)
+    with _serving(ControlPlane(config, tmp_path / "shared.log", "--listener-mode", "shared")):
+        soon(lambda: ("", "secrets", "create") in audit.used(), what="the certificate of all replicas")
+    plane = ControlPlane(config, tmp_path / "nodegate.log")
     plane.start()
     envoy = Envoy(envoy_binary(), plane.xds_address, "delta", tmp_path / "envoy.log")
     try:
@@ -65,6 +71,15 @@ def test_every_rule_is_used_and_none_is_missing(
         plane.stop()
     assert audit.refused() == []
     assert audit.used() == _granted()
+
+
+@contextmanager
+def _serving(plane: ControlPlane) -> Iterator[None]:
+    plane.start()
+    try:
+        yield
+    finally:
+        plane.stop()
 
 
 def _all_used(audit: Audit) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from nodegate.status.certificate import NAME as OWN_SECRET
 from tests.e2e.rig.envoy import Envoy
 from tests.e2e.rig.waiting import eventually
 from tests.kube.cluster import Cluster
@@ -128,6 +129,22 @@ def test_shared_listeners_have_one_service_and_their_ingresses_its_address(
             cluster.apply(ingress(namespace, "two", {"/two": "web"}, class_name="another"))
             soon(lambda: not cluster.kubectl(*addresses[1]), what="the end of one address")
             assert cluster.kubectl(*addresses[0]) == "203.0.113.7"
+
+
+def test_replicas_share_the_certificate_that_shared_listeners_make_up(
+    cluster: Cluster, namespace: str, account: Path, tmp_path: Path
+) -> None:
+    """Every version is the same on both, that of the certificate as well; a Secret holds it."""
+    flags = ("--listener-mode", "shared", "--publish-service", f"{namespace}/entrance")
+    with _planes(account, tmp_path, flags, flags) as planes:
+        cluster.apply(ingress(namespace, "shop", {"/": "web"}, class_name="nodegate"))
+
+        def versions(plane: ControlPlane) -> dict[str, str]:
+            return {one["name"]: one["version"] for one in plane.debug("target")["resources"]}
+
+        soon(lambda: "shared/https" in str(versions(planes[0])), what="the listener")
+        soon(lambda: versions(planes[0]) == versions(planes[1]), what="the same on both")
+        assert cluster.get("secret", OWN_SECRET, "-n", "nodegate-system")["type"] == "kubernetes.io/tls"
 
 
 def test_on_the_nodes_own_ports_an_ingress_has_the_addresses_of_the_nodes(

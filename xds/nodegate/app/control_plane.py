@@ -18,6 +18,7 @@ from nodegate.app.kubernetes import follow
 from nodegate.app.sites import site
 from nodegate.app.state_folder import sole_user
 from nodegate.app.translation import new_translation
+from nodegate.app.writing import with_shared_certificate
 from nodegate.debug.metrics import metrics_renderer
 from nodegate.debug.pages import debug_app
 from nodegate.debug.probes import Readiness, probes_app
@@ -28,6 +29,7 @@ from nodegate.server import Clients
 from nodegate.settings import Address, ServeSettings, TcpAddress
 from nodegate.snapshot.publisher import Publisher
 from nodegate.source.files import FolderSource
+from nodegate.translate.settings import KeyPair
 
 log = structlog.get_logger(__name__)
 
@@ -62,8 +64,11 @@ async def _start(settings: ServeSettings, stack: AsyncExitStack) -> ControlPlane
     publisher, clients = Publisher(), Clients()
     if settings.state_dir is not None:
         await stack.enter_async_context(sole_user(settings.state_dir))
-    source = await _source(settings, stack)
-    engine = _engine(settings, source, publisher, clients)
+    settings = with_shared_certificate(settings)
+    own = own_certificate(settings.state_dir) if settings.translation.listener_mode == "shared" else None
+    source = await _source(settings, own, stack)
+    (claims, store), translation = source.ports(), new_translation(settings.translation, own)
+    engine = Engine(translation, claims, publisher, clients=clients, store=store)
     readiness = Readiness(engine.state)
     server = new_server(settings, publisher, clients)
 
@@ -82,18 +87,12 @@ async def _start(settings: ServeSettings, stack: AsyncExitStack) -> ControlPlane
     return ControlPlane(engine, publisher, clients, readiness, real_address(settings, server), http, debug)
 
 
-async def _source(settings: ServeSettings, stack: AsyncExitStack) -> Followed:
+async def _source(settings: ServeSettings, own: KeyPair | None, stack: AsyncExitStack) -> Followed:
     """Return the folder or the cluster that is followed; ``stack`` closes the way to it."""
     if isinstance(settings.source, Path):
         folder = FolderSource(settings.source, settings.state_dir, keep_secrets=settings.state_secrets)
         return FollowedFolder(folder, settings.state_dir)
-    return await follow(settings.source, settings, stack)
-
-
-def _engine(settings: ServeSettings, source: Followed, publisher: Publisher, clients: Clients) -> Engine:
-    claims, store = source.ports()
-    own = own_certificate(settings.state_dir) if settings.translation.listener_mode == "shared" else None
-    return Engine(new_translation(settings.translation, own), claims, publisher, clients=clients, store=store)
+    return await follow(settings.source, settings, own, stack)
 
 
 def _log_addresses(running: ControlPlane) -> None:

@@ -18,6 +18,7 @@ from nodegate.ports import Ports, PortStore
 from nodegate.settings import KubernetesAccess, ServeSettings
 from nodegate.source.kubernetes import Journal, KubernetesSource, connect
 from nodegate.source.kubernetes.metrics import WatchCollector
+from nodegate.translate.settings import KeyPair
 
 
 class FollowedCluster:
@@ -51,14 +52,16 @@ class FollowedCluster:
         return self._writing.start(plane, batches)
 
 
-async def follow(access: KubernetesAccess, settings: ServeSettings, stack: AsyncExitStack) -> FollowedCluster:
-    """Open the way to a cluster; ``stack`` closes it."""
+async def follow(
+    access: KubernetesAccess, settings: ServeSettings, own: KeyPair | None, stack: AsyncExitStack
+) -> FollowedCluster:
+    """Open the way to a cluster; ``stack`` closes it. ``own`` is our own certificate, if it is needed."""
     _require_published(access, settings)
     connection = await stack.enter_async_context(connect(access))
     journal = kept_cluster(settings, connection.server)
     stored = await to_thread(journal.load) if journal else {}
     source = KubernetesSource(connection, access.namespaces, stored=stored)
-    return FollowedCluster(source, Writing(connection, settings.translation, settings.lease), journal)
+    return FollowedCluster(source, Writing(connection, settings.translation, settings.lease, own), journal)
 
 
 def _require_published(access: KubernetesAccess, settings: ServeSettings) -> None:

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from nodegate.app.folder import Plane
 from nodegate.debug.state import Replica
 from nodegate.model.changes import Batch
@@ -15,15 +17,18 @@ from nodegate.model.problem import Problem
 from nodegate.model.refs import Ref
 from nodegate.ports import WrittenClaims
 from nodegate.ports.problems import PORT_REFUSED
-from nodegate.settings import LEASE_NAMESPACE, LeaseSettings, TranslationSettings
+from nodegate.settings import LEASE_NAMESPACE, LeaseSettings, ServeSettings, TranslationSettings
 from nodegate.snapshot.publisher import Publisher
 from nodegate.status import quarantine
 from nodegate.status.addresses import AddressWriter, Place
+from nodegate.status.certificate import NAME as OWN_SECRET
+from nodegate.status.certificate import CertificateWriter
 from nodegate.status.events import EventWriter, Teller
 from nodegate.status.leadership import Leadership
 from nodegate.status.metrics import WriteCollector
 from nodegate.status.requests import Cluster, Requests
 from nodegate.status.writer import ServiceWriter
+from nodegate.translate.settings import KeyPair
 
 _POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _SEEN_ON_STREAMS = frozenset(code.code for code in (*quarantine.CODES, PORT_REFUSED))
@@ -36,11 +41,19 @@ class _Writers:
     services: ServiceWriter
     addresses: AddressWriter
     events: EventWriter
+    certificate: CertificateWriter | None
 
     def look_at_all(self) -> None:
         """Everything is known now, or this replica leads from now on."""
-        for writer in (self.services, self.addresses, self.events):
-            writer.look_at_all()
+        for writer in (self.services, self.addresses, self.events, self.certificate):
+            if writer is not None:
+                writer.look_at_all()
+
+    def observe(self, batch: Batch) -> None:
+        """The cluster says this."""
+        for writer in (self.services, self.addresses, self.certificate):
+            if writer is not None:
+                writer.observe(batch.changes)
 
     def look_at(self, listeners: Iterable[str]) -> None:
         """These listeners are wanted, or wanted no more, or have to have another port."""
@@ -49,11 +62,24 @@ class _Writers:
         self.addresses.look_at(names)
 
 
+def with_shared_certificate(settings: ServeSettings) -> ServeSettings:
+    """Return settings by which all replicas use one certificate of our own, where they would make up one each."""
+    chosen = settings.translation
+    if isinstance(settings.source, Path) or chosen.listener_mode != "shared" or chosen.default_certificate:
+        return settings
+    place = (settings.lease.namespace or _own_namespace(), OWN_SECRET)
+    return replace(settings, translation=replace(chosen, default_certificate=place))
+
+
 class Writing:
     """Everything that writes to one cluster, on one replica."""
 
-    def __init__(self, cluster: Cluster, chosen: TranslationSettings, lease: LeaseSettings) -> None:
+    def __init__(
+        self, cluster: Cluster, chosen: TranslationSettings, lease: LeaseSettings, own: KeyPair | None
+    ) -> None:
+        """``own`` is a certificate of our own that all replicas are to share; None where none is needed."""
         self._chosen = chosen
+        self._own = own
         self._synced: Callable[[], bool] = lambda: False
         self.claims = WrittenClaims(chosen.publish_service)
         self._requests = Requests(cluster)
@@ -82,6 +108,7 @@ class Writing:
             writers.addresses.work.run(),
             writers.addresses.prove(),
             writers.events.work.run(),
+            *([writers.certificate.work.run()] if writers.certificate else []),
             writers.events.repeat(),
             _look_at_targets(plane.publisher, writers.addresses),
             _begin(plane, writers),
@@ -99,7 +126,14 @@ class Writing:
                 self._requests, self.claims, place, lambda: state.target, plane.clients.connections, self._leads
             ),
             EventWriter(self._requests, teller, state.objects.get),
+            self._certificate(),
         )
+
+    def _certificate(self) -> CertificateWriter | None:
+        place = self._chosen.default_certificate
+        if self._own is None or place is None or place[1] != OWN_SECRET:
+            return None
+        return CertificateWriter(self._requests, place, (self._own.certificate, self._own.key), self._leads)
 
     def _leads(self) -> bool:
         """Whether to write what only one replica may; what an earlier run knew is nothing to write by."""
@@ -123,8 +157,7 @@ async def _observed(batches: AsyncIterator[Batch], writers: _Writers) -> AsyncIt
     """Pass the source's batches on, and let those who write know of them."""
     told: tuple[Problem, ...] = ()
     async for batch in batches:
-        writers.services.observe(batch.changes)
-        writers.addresses.observe(batch.changes)
+        writers.observe(batch)
         if batch.problems != told:
             _tell(writers, {problem.ref for problem in (*told, *batch.problems)}, batch.problems)
             told = batch.problems
