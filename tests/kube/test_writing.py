@@ -52,6 +52,11 @@ def _envoy(plane: ControlPlane, folder: Path) -> Iterator[Envoy]:
         envoy.stop()
 
 
+def _claim(cluster: Cluster, namespace: str, service: str, annotation: str = PORTS) -> str:
+    """Return what a Service says of its ports; empty while it says nothing, or does not exist."""
+    return cluster.kubectl("get", "service", service, "-n", namespace, annotation, "--ignore-not-found")
+
+
 # --- Claims --------------------------------------------------------------------------------------------------------
 
 
@@ -61,13 +66,13 @@ def test_of_two_services_that_claim_one_port_the_older_keeps_it_and_the_other_is
     """Somebody wrote it by hand; no listener is ever at the port of another (DESIGN 3.6)."""
     with _planes(account, tmp_path, ()) as (plane,):
         cluster.apply(ingress(namespace, "old", {"/": "web"}, class_name="nodegate"))
-        claim = soon(lambda: cluster.kubectl("get", "service", "nodegate-old", "-n", namespace, PORTS), what="a claim")
+        claim = soon(lambda: _claim(cluster, namespace, "nodegate-old"), what="a claim")
         soon(lambda: f"{namespace}/old/http" in plane.debug("")["listeners"], what="the listener")
         cluster.apply(ingress(namespace, "young", {"/": "web"}, class_name="nodegate"))
-        young = ("service", "nodegate-young", "-n", namespace)
-        soon(lambda: cluster.kubectl("get", *young, PORTS), what="the other claim")
-        cluster.kubectl("annotate", *young, "--overwrite", f"nodegate.dev/listener-ports={claim}")
-        soon(lambda: cluster.kubectl("get", *young, PORTS) not in {"", claim}, what="the move")
+        soon(lambda: _claim(cluster, namespace, "nodegate-young"), what="the other claim")
+        by_hand = ("annotate", "service", "nodegate-young", "-n", namespace, "--overwrite")
+        cluster.kubectl(*by_hand, f"nodegate.dev/listener-ports={claim}")
+        soon(lambda: _claim(cluster, namespace, "nodegate-young") not in {"", claim}, what="the move")
         listeners = plane.debug("")["listeners"]
         assert f"http={listeners[f'{namespace}/old/http']}" == claim
         assert listeners[f"{namespace}/young/http"] != listeners[f"{namespace}/old/http"]
@@ -82,14 +87,13 @@ def test_a_port_that_a_node_cannot_use_is_moved_by_the_replica_that_sees_it(
         soon(lambda: any(plane.leads for plane in planes), what="a leader")
         leader, other = sorted(planes, key=lambda plane: not plane.leads)
         cluster.apply(ingress(namespace, "shop", {"/": "web"}, class_name="nodegate"))
-        name = ("service", "nodegate-shop", "-n", namespace)
-        claim = soon(lambda: cluster.kubectl("get", *name, PORTS), what="the claim")
+        claim = soon(lambda: _claim(cluster, namespace, "nodegate-shop"), what="the claim")
         port = int(claim.removeprefix("http="))
         with socket.create_server(("0.0.0.0", port)), _envoy(other, tmp_path) as envoy:
             now = envoy.port_of(f"{namespace}/shop/http")
             assert now != port
-            soon(lambda: cluster.kubectl("get", *name, PORTS) == f"http={now}", what="the new claim")
-            assert cluster.kubectl("get", *name, REFUSED) == claim
+            soon(lambda: _claim(cluster, namespace, "nodegate-shop") == f"http={now}", what="the new claim")
+            assert _claim(cluster, namespace, "nodegate-shop", REFUSED) == claim
             soon(lambda: leader.debug("")["listeners"] == other.debug("")["listeners"], what="the same on both")
         described = soon(lambda: _described(cluster, namespace, "shop", "PortRefused"), what="the Event")
         assert re.search(rf"Port {port} of listener {namespace}/shop/http cannot be used on node node-1", described)
@@ -107,11 +111,9 @@ def test_shared_listeners_have_one_service_and_their_ingresses_its_address(
     with _planes(account, tmp_path, publish) as (plane,):
         for name in ("one", "two"):
             cluster.apply(ingress(namespace, name, {f"/{name}": "web"}, class_name="nodegate"))
-        entrance = ("get", "service", "entrance", "-n", namespace)
-        assert re.fullmatch(
-            r"http=1\d{4},https=1\d{4}", soon(lambda: cluster.kubectl(*entrance, PORTS), what="the claims")
-        )
-        line = cluster.kubectl(*entrance, "--no-headers")
+        claims = soon(lambda: _claim(cluster, namespace, "entrance"), what="the claims")
+        assert re.fullmatch(r"http=1\d{4},https=1\d{4}", claims)
+        line = cluster.kubectl("get", "service", "entrance", "-n", namespace, "--no-headers")
         assert re.fullmatch(
             r"entrance +LoadBalancer +10\.103\.\S+ +<pending> +80:3\d{4}/TCP,443:3\d{4}/TCP +\S+\n", line
         )
