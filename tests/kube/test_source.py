@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -121,6 +123,47 @@ async def test_deletions_while_the_server_was_gone_are_told(
         await until(lambda: not world.problems, within=40, what="the end of the problem")
         again = {change.ref.name for batch in world.batches[told:] for change in batch.changes}
         assert "stays" not in again
+
+
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize("seconds", [3.0, pytest.param(60.0, marks=pytest.mark.full)])
+async def test_after_a_server_was_gone_what_is_known_is_what_there_is(
+    cluster: Cluster, namespace: str, reader: Path, second: int, seconds: float
+) -> None:
+    """Objects come, change and go all the time, and the storage forgets what they were in between."""
+    cluster.apply(*(service(namespace, f"s{number}") for number in range(5)))
+    async with following(cluster.kubeconfig_of("reader", port=second)) as world:
+        await until(lambda: world.synced, what="the first listing")
+        cluster.kill_api_server(second)
+        rounds = await asyncio.to_thread(_churn, cluster, namespace, seconds)
+        assert rounds > seconds / 5
+        await asyncio.to_thread(cluster.start_api_server, second)
+        there = {one["metadata"]["name"]: one["metadata"].get("labels", {}) for one in _services(cluster, namespace)}
+
+        def known() -> dict[str, dict[str, str]]:
+            refs = [ref for ref in world.objects if (ref.kind, ref.namespace) == (Kind.SERVICE, namespace)]
+            return {ref.name: dict(world.objects[ref].metadata.labels) for ref in refs}
+
+        await until(lambda: known() == there, within=60, what="what there is")
+        await until(lambda: not world.problems, within=60, what="the end of the problem")
+
+
+def _churn(cluster: Cluster, namespace: str, seconds: float) -> int:
+    """Change objects for some seconds, compact the storage now and then, and return how often."""
+    end, rounds = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        cluster.apply(service(namespace, f"n{rounds}"))
+        cluster.kubectl("label", "service", f"s{rounds % 5}", "-n", namespace, "--overwrite", f"round={rounds}")
+        if rounds % 3 == 2:
+            cluster.kubectl("delete", "service", f"n{rounds - 1}", "-n", namespace)
+            cluster.compact()
+        rounds += 1
+    return rounds
+
+
+def _services(cluster: Cluster, namespace: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = cluster.get("services", "-n", namespace)["items"]
+    return found
 
 
 async def test_a_token_that_was_replaced_is_read_anew(cluster: Cluster, namespace: str, tmp_path: Path) -> None:
