@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,6 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from nodegate.settings import KubernetesAccess
+from nodegate.source.kubernetes import connect
+from nodegate.source.kubernetes.answers import Refused
 from tests.e2e.rig.addresses import free_port
 from tests.e2e.rig.fetching import fetch
 from tests.e2e.rig.processes import Child, python
@@ -97,6 +101,26 @@ def test_in_a_pod_its_own_cluster_is_the_source(
     soon(lambda: f'"{namespace}"' in in_pod.says("objects"), what="the objects of the cluster")
     soon(lambda: '"code"' not in in_pod.says("problems"), what="an end of the problem")
     assert f"in-cluster, {MOUNTED.replace('/run', '/var/run')}" in in_pod.process.tail(100)
+
+
+async def test_a_token_that_expired_is_read_anew_before_something_is_written(
+    cluster: Cluster, account: Path, namespace: str, tmp_path: Path
+) -> None:
+    """No watch need have noticed: those that are open stay open."""
+    own, name = ACCOUNT
+    token = tmp_path / "token"
+    token.write_text("an-old-one")
+    config = cluster.write_kubeconfig("by-token-file", {"tokenFile": str(token)})
+    made = service(namespace, "nodegate-web")
+    words = ("PATCH", f"/api/v1/namespaces/{namespace}/services/nodegate-web", {"fieldManager": "test"})
+    async with connect(KubernetesAccess(kubeconfig=str(config))) as connection:
+        token.write_text(cluster.kubectl("create", "token", name, "-n", own).strip())
+        await connection.send(*words, json.dumps(made).encode(), "application/apply-patch+yaml")
+        token.write_text("another-old-one")
+        await connection.renew()
+        with pytest.raises(Refused, match="401"):
+            await connection.send(*words, json.dumps(made).encode(), "application/apply-patch+yaml")
+    assert cluster.get("service", "nodegate-web", "-n", namespace)["spec"]["ports"][0]["port"] == 80
 
 
 def test_a_context_chooses_the_cluster_and_who_one_is(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from asyncio import TaskGroup
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -11,6 +12,7 @@ import pytest
 
 from nodegate.model.changes import Delete, ObjectChange, Upsert
 from nodegate.model.refs import Kind
+from nodegate.source.kubernetes.backoff import Recovery
 from nodegate.source.kubernetes.informer import QUIET_SECONDS, Informer
 from nodegate.source.kubernetes.resources import WATCHED
 from tests.unit.kubernetes.script import Answer, Break, Pause, Script, Step, event, recorded, refused, unreachable
@@ -240,6 +242,22 @@ async def test_a_server_that_is_back_is_known_to_be_before_it_has_anything_to_sa
         await asyncio.sleep(3)
         assert heard.informer.trouble is None
         assert heard.words == ["+apples", "+bread", "+cheese"]
+
+
+async def test_what_one_informer_finds_out_the_others_do_not_wait_for() -> None:
+    """After a long absence of the server each would wait up to half a minute more, by itself."""
+    recovery = Recovery()
+    late = Script(*[unreachable] * 20)
+    first = Script(answer(Pause(40), Break()), answer(LISTING, OPEN))
+    informers = [
+        Informer(one, SERVICES, lambda _: None, chance=lambda: 1.0, recovery=recovery) for one in (late, first)
+    ]
+    async with TaskGroup() as tasks:
+        running = [tasks.create_task(informer.run()) for informer in informers]
+        await asyncio.sleep(41)
+        for task in running:
+            task.cancel()
+    assert late.times == [0, 0.5, 1.5, 3.5, 7.5, 15.5, 31.5, 40.5]
 
 
 async def test_a_server_that_ends_every_watch_at_once_is_not_asked_in_a_loop() -> None:

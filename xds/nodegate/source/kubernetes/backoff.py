@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
+from contextlib import suppress
 
 
 class Backoff:
@@ -30,3 +32,21 @@ class Backoff:
     def reset(self) -> None:
         """The server serves again."""
         self._failures = 0
+
+
+class Recovery:
+    """What all informers of a server share: the first that is served again ends the waiting of the others."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def tell(self) -> None:
+        """The server serves again."""
+        self._event.set()
+        self._event = asyncio.Event()
+
+    async def wait(self, seconds: float) -> None:
+        """Wait for so long, or until the server is known to serve again."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._event.wait()

@@ -22,12 +22,13 @@ import structlog
 
 from nodegate.errors import SourceError
 from nodegate.settings import KubernetesAccess
-from nodegate.source.kubernetes.answers import Interrupted, Untrusted, refusal
+from nodegate.source.kubernetes.answers import Interrupted, Refused, Untrusted, refusal
 from nodegate.source.kubernetes.configuration import Configuration, read_configuration
 
 log = structlog.get_logger(__name__)
 
 CONNECT_SECONDS = 10.0
+_UNAUTHORIZED = 401
 _DEAD_AFTER_MILLISECONDS = 30_000
 _GOODBYE_SECONDS = 1.0
 
@@ -95,7 +96,20 @@ class Connection:
             yield answer
 
     async def send(self, method: str, path: str, query: Mapping[str, str], body: bytes, content_type: str) -> bytes:
-        """Send a body and return the answer's; raises as :meth:`get` does."""
+        """Send a body and return the answer's; raises as :meth:`get` does.
+
+        Where the credentials are refused, they are read anew and it is sent once more: a token may have expired.
+        """
+        request = (method, path, query, body, content_type)
+        try:
+            return await self._send(*request)
+        except Refused as why:
+            if why.status != _UNAUTHORIZED:
+                raise
+        await self.renew()
+        return await self._send(*request)
+
+    async def _send(self, method: str, path: str, query: Mapping[str, str], body: bytes, content_type: str) -> bytes:
         headers = {"Content-Type": content_type}
         async with self._request(method, path, query, data=body, headers=headers) as answer:
             return await answer.read()

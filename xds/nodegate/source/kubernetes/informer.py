@@ -24,7 +24,7 @@ from nodegate.model.changes import ObjectChange
 from nodegate.model.objects import Object
 from nodegate.model.refs import Ref
 from nodegate.source.kubernetes.answers import GONE, Expired, Interrupted, NotServed, Refused, Untrusted
-from nodegate.source.kubernetes.backoff import Backoff
+from nodegate.source.kubernetes.backoff import Backoff, Recovery
 from nodegate.source.kubernetes.replica import Found, Replica, find
 from nodegate.source.kubernetes.resources import Resource
 from nodegate.source.kubernetes.stream import Event, Lines, read_event, read_head, read_page
@@ -80,8 +80,9 @@ class Informer:
         deliver: Callable[[tuple[ObjectChange, ...]], None],
         namespace: str = "",
         chance: Callable[[], float] = random.random,
+        recovery: Recovery | None = None,
     ) -> None:
-        """Follow the resource in one namespace, or in all; ``chance`` gives numbers from 0 to 1."""
+        """Follow the resource in one namespace, or in all; informers of one server share their ``recovery``."""
         self.resource = resource
         self.namespace = namespace
         self.replica = Replica()
@@ -94,6 +95,7 @@ class Informer:
         self._deliver = deliver
         self._chance = chance
         self._backoff = Backoff(chance=chance)
+        self._recovery = recovery or Recovery()
         self._version = ""
         self._streams = True
         self._listing: dict[Ref, Found] | None = None
@@ -124,7 +126,9 @@ class Informer:
         pause = self._backoff.next(why.retry_after)
         self.restarts[str(code) if code else "interrupted"] += 1
         self._note_trouble(None if at_once else why)
-        if not at_once:
+        if isinstance(why, Interrupted):
+            await self._recovery.wait(pause)
+        elif not at_once:
             await asyncio.sleep(pause)
 
     async def _follow(self) -> None:
@@ -278,6 +282,8 @@ class Informer:
         before, self.trouble = self.trouble, why
         if why is not None and before is None:
             self.trouble_since = get_running_loop().time()
+        if why is None and isinstance(before, Interrupted):
+            self._recovery.tell()
         if str(before) != str(why):
             self._deliver(())
 

@@ -16,6 +16,7 @@ from nodegate.model.problem import Problem
 from nodegate.model.refs import Kind, Ref
 from nodegate.source.kubernetes import codes
 from nodegate.source.kubernetes.answers import Refused
+from nodegate.source.kubernetes.backoff import Recovery
 from nodegate.source.kubernetes.informer import Api, Informer
 from nodegate.source.kubernetes.resources import WATCHED
 
@@ -62,8 +63,9 @@ class KubernetesSource:
         self._confined = bool(namespaces)
         self._pending: dict[Ref, ObjectChange] = {}
         self._news = asyncio.Event()
+        recovery = Recovery()
         self.informers = tuple(
-            Informer(api, resource, self._take, namespace, chance)
+            Informer(api, resource, self._take, namespace, chance, recovery)
             for resource in WATCHED
             for namespace in (namespaces if namespaces and resource.kind.namespaced else ("",))
         )
