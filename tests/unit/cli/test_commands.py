@@ -291,6 +291,13 @@ def test_a_kubeconfig_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert "--kubeconfig" in result.stderr
 
 
+def test_serve_refuses_shared_listeners_whose_service_is_not_watched() -> None:
+    """Their ports are read back from it, so nothing would ever be served (DESIGN 3.6)."""
+    result = run("serve", "--source", "kubernetes", "--watch-namespace", "shop", "--listener-mode", "shared")
+    assert result.exit_code == 2
+    assert "Add --watch-namespace nodegate-system" in result.stderr
+
+
 @pytest.mark.slow
 def test_serve_says_where_it_listens_and_ends_in_peace(folder: Path, tmp_path: Path) -> None:
     """SIGTERM ends it with status 0; its log is JSON when nobody watches."""

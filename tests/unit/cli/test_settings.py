@@ -6,15 +6,18 @@ from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 from click.testing import CliRunner
 from cryptography import x509
 
 from nodegate.cli import main
+from nodegate.cli.lease import lease_flags
 from nodegate.engine.own_certificate import own_certificate
 from nodegate.errors import UsageError
 from nodegate.settings import (
+    LeaseSettings,
     TcpAddress,
     TranslationSettings,
     UnixAddress,
@@ -142,3 +145,33 @@ def test_our_own_certificate_is_made_anew_when_it_is_damaged_or_over(tmp_path: P
     assert second != first
     (tmp_path / "own-certificate.pem").write_text("nonsense")
     assert own_certificate(tmp_path) not in (first, second)
+
+
+@pytest.mark.parametrize(
+    ("flags", "lease"),
+    [
+        ((), LeaseSettings(namespace="", name="nodegate", identity="", seconds=15)),
+        (
+            ("--lease-namespace", "infra", "--lease-name", "edge", "--lease-identity", "a", "--lease-seconds", "30"),
+            LeaseSettings(namespace="infra", name="edge", identity="a", seconds=30),
+        ),
+    ],
+)
+def test_the_lease_is_what_its_flags_say(flags: tuple[str, ...], lease: LeaseSettings) -> None:
+    """Each flag is one of its fields."""
+    arrived = []
+
+    @click.command()
+    @lease_flags
+    def command(lease: LeaseSettings) -> None:
+        arrived.append(lease)
+
+    CliRunner().invoke(command, flags, catch_exceptions=False)
+    assert arrived == [lease]
+
+
+def test_a_lease_that_is_too_short_to_renew_is_refused() -> None:
+    """Requests take their time."""
+    result = CliRunner().invoke(main, ["serve", "--source", "kubernetes", "--lease-seconds", "1"])
+    assert result.exit_code == 2
+    assert "--lease-seconds" in result.stderr
