@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,10 @@ from nodegate import logs
 from nodegate.demo.envoy_binary import ENVIRONMENT, find_envoy
 from nodegate.demo.example import bookinfo_folder, redirect_folder
 from nodegate.demo.network import MODES, Network, require_root
+from nodegate.errors import UsageError
+
+if TYPE_CHECKING:
+    from nodegate.demo.stage import Node
 
 
 @click.command()
@@ -47,13 +52,25 @@ def demo(envoy: Path | None, examples: Path | None, redirect: str | None, sotw: 
     if redirect:
         require_root()
     binary = find_envoy(envoy)
-    network = Network() if redirect else None  # takes a process without threads, so before the import
+    node = _node(redirect) if redirect else None  # takes a process without threads, so before the import
     from nodegate.demo.stage import Stage, perform  # noqa: PLC0415  # what it imports takes a second
 
     folder = examples or (redirect_folder() if redirect else bookinfo_folder())
-    stage = Stage(_shown(folder), binary, sotw, click.echo, network, redirect or "")
+    stage = Stage(_shown(folder), binary, sotw, click.echo, node)
     asyncio.run(perform(stage))
     click.echo("Stopped. Nothing is left running.")
+
+
+def _node(mode: str) -> Node:
+    """Make this process a node that redirects in this mode."""
+    network = Network()
+    try:
+        from nodegate.demo.redirected import Redirected  # noqa: PLC0415  # takes what only agents need
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"There is no {error.name}, which the agent needs. Run: pip install 'nodegate[agent]'."
+        ) from error
+    return Redirected(network, mode)
 
 
 def _shown(folder: Path) -> Path:

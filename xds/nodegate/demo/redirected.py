@@ -14,10 +14,10 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
+from nodegate.app import ControlPlane
 from nodegate.demo.child import Child, running
 from nodegate.demo.network import CLIENT, NODE, PODS, Network
 from nodegate.errors import NodegateError, UsageError
-from nodegate.settings import Address
 from nodegate.snapshot.facts import NodeFacts
 from nodegate.snapshot.target import Target
 from nodegate.snapshot.type_urls import REDIRECT
@@ -50,15 +50,24 @@ class Frontend(NamedTuple):
         return f"http://{self.host}{port}{_PATH}"
 
 
-@contextlib.asynccontextmanager
-async def agent(mode: str, xds_address: Address) -> AsyncIterator[Child]:
-    """Run the node's agent; when it ends by itself, so does the block, with the reason."""
-    command = [sys.executable, "-m", "nodegate", "agent", "--mode", mode, "--xds-address", str(xds_address)]
-    async with running("The redirect agent", [*command, "--node-name", "demo"]) as child, child.required():
-        yield child
+class Redirected:
+    """The node on which the demo is: ``network`` is its own, and its agent redirects in ``mode``."""
+
+    def __init__(self, network: Network, mode: str) -> None:
+        self._network, self._mode = network, mode
+        self.serves, self.listen = network.serves, network.listen
+
+    @contextlib.asynccontextmanager
+    async def opened(self, plane: ControlPlane) -> AsyncIterator[str]:
+        """Run the agent while the block lasts, and give what a client gets; an agent that ends by itself ends it."""
+        options = {"--mode": self._mode, "--xds-address": str(plane.xds_address), "--node-name": "demo"}
+        words = [word for option in options.items() for word in option]
+        command = [sys.executable, "-m", "nodegate", "agent", *words]
+        async with running("The redirect agent", command) as child, child.required():
+            yield await _shown(self._network, self._mode, plane.engine.state.target, child)
 
 
-async def shown(network: Network, mode: str, target: Target, child: Child) -> str:
+async def _shown(network: Network, mode: str, target: Target, child: Child) -> str:
     """Wait until a client outside the node is served by every way in; return what it got, and what did it."""
     frontends, port = ways_in(target)
     lines = ["", f"A client outside the node, {CLIENT}, asks:", ""]

@@ -10,19 +10,19 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from nodegate.app import ControlPlane, control_plane
 from nodegate.bootstrap import BootstrapSettings, bootstrap
 from nodegate.debug.state import State
 from nodegate.demo.backends import Address, listen_here
-from nodegate.demo.cast import Cast, Loopback
+from nodegate.demo.cast import Cast, Loopback, Places
 from nodegate.demo.envoy_process import EnvoyProcess, running_envoy
 from nodegate.demo.example import curl_lines, ingress_of
-from nodegate.demo.network import Network
-from nodegate.demo.redirected import agent, shown
 from nodegate.engine import Engine
 from nodegate.errors import NodegateError, UsageError
 from nodegate.settings import DEBUG_ADDRESS, ServeSettings, TcpAddress, parse_tcp
@@ -34,19 +34,25 @@ START_SECONDS = 30.0
 """How long Envoy may take until it serves the example."""
 
 
+class Node(Places, Protocol):
+    """A node with a network of its own, and a client outside it."""
+
+    def opened(self, running: ControlPlane) -> AbstractAsyncContextManager[str]:
+        """Run its agent while the block lasts, and give what there is to say of it all."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """What is served, and by which Envoy. ``say`` prints one line for the person who watches.
 
-    With ``network`` all of it happens on that node, and its agent redirects traffic by ``redirect``.
+    With ``node`` all of it happens on a node of its own, whose agent redirects traffic.
     """
 
     examples: Path
     envoy: Path
     sotw: bool
     say: Say
-    network: Network | None = None
-    redirect: str = ""
+    node: Node | None = None
 
 
 async def perform(stage: Stage) -> None:
@@ -66,7 +72,7 @@ async def _perform(stage: Stage) -> None:
         debug_address=_preferably(DEBUG_ADDRESS),
     )
     async with control_plane(settings) as running, contextlib.AsyncExitStack() as stack:
-        cast = Cast(stack, stage.network or Loopback())
+        cast = Cast(stack, stage.node or Loopback())
         state = await running.engine.until(lambda state: state.synced)
         _require_free_ports(state.ports)
         await cast.enter(state)
@@ -80,11 +86,11 @@ async def _perform(stage: Stage) -> None:
 @contextlib.asynccontextmanager
 async def _opened(stage: Stage, running: ControlPlane, envoy: EnvoyProcess) -> AsyncIterator[str]:
     """Run what comes after Envoy, and give what there is to say of it all."""
-    if stage.network is None:
+    if stage.node is None:
         yield _playbill(stage, running, envoy)
         return
-    async with agent(stage.redirect, running.xds_address) as child:
-        yield await shown(stage.network, stage.redirect, running.engine.state.target, child)
+    async with stage.node.opened(running) as text:
+        yield text
 
 
 @contextlib.asynccontextmanager
@@ -101,7 +107,7 @@ async def _envoy(stage: Stage, running: ControlPlane) -> AsyncIterator[EnvoyProc
         node_name="demo",
         admin_address=admin,
         sotw=stage.sotw,
-        redirect=bool(stage.redirect),
+        redirect=stage.node is not None,
     )
     async with running_envoy(stage.envoy, bootstrap(settings)) as envoy, envoy.child.required():
         yield envoy
