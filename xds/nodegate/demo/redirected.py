@@ -69,7 +69,7 @@ class Redirected:
 
 async def _shown(network: Network, mode: str, target: Target, child: Child) -> str:
     """Wait until a client outside the node is served by every way in; return what it got, and what did it."""
-    frontends, port = ways_in(target)
+    frontends, port = _ways_in(target)
     lines = ["", f"A client outside the node, {CLIENT}, asks:", ""]
     for frontend in frontends:
         answer = await _answer(network, frontend, child)
@@ -88,7 +88,7 @@ async def _shown(network: Network, mode: str, target: Target, child: Child) -> s
     )
 
 
-def ways_in(target: Target) -> tuple[list[Frontend], int]:
+def _ways_in(target: Target) -> tuple[list[Frontend], int]:
     """Return the frontends of the example's redirect, and the listener's port."""
     for _, entry in sorted(target.of_type(REDIRECT).items()):
         message = redirect_pb2.ServiceRedirect.FromString(entry.resolve(NodeFacts()).body)
