@@ -28,6 +28,7 @@ class Replica:
     clients: Clients = field(default_factory=Clients)
     wires: list[Wire] = field(default_factory=list)
     stack: ExitStack = field(default_factory=ExitStack)
+    streams: dict[int, ExitStack] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.withdrawals = Withdrawals(GRACE, self.clients.redirects_on)
@@ -37,10 +38,16 @@ class Replica:
         wire = Wire(variant, withdrawals=self.withdrawals, node=node)
         wire.now = self.wires[0].now if self.wires else wire.now
         self.wires.append(wire)
-        self.stack.enter_context(self.clients.connected(wire.stream, "peer", 0.0))
+        self.streams[id(wire)] = self.stack.enter_context(ExitStack())
+        self.streams[id(wire)].enter_context(self.clients.connected(wire.stream, "peer", 0.0))
         wire._publish(self.target)
         wire.ask(first)
         return wire
+
+    def disconnect(self, wire: Wire) -> None:
+        """End the stream of a client."""
+        self.streams[id(wire)].close()
+        self.wires.remove(wire)
 
     def agent(self, node: str = "node-1") -> Wire:
         """Connect an agent that has installed everything."""
@@ -229,6 +236,33 @@ def test_the_old_listener_stays_for_as_long_as_the_new_one_is_not_there(replica:
     served.hears_nothing()
     served.acknowledge(said)
     goes_at(replica, served, GRACE)
+
+
+def test_the_old_listener_stays_for_as_long_as_the_agent_says_that_the_new_one_does_not_listen(
+    replica: Replica,
+) -> None:
+    """Envoy acknowledges a listener that still warms; no grace is long enough for that (redirect 3)."""
+    served, agent = proxy(replica), replica.agent()
+    replica.change(MOVED, take=f"LDS {OLD}")
+    served.acknowledge(served.hears(f"LDS [{NEW}]"))
+    agent.play(f"->SRD n9[{RULE}@2] | <-SRD n9 error{{{RULE}: waiting for listener {NEW}}} ; ..")
+    replica.wait(5 * GRACE)
+    served.hears_nothing()
+    agent.play(f"<-SRD sub[{RULE}] | ->SRD n10[{RULE}@2] | <-SRD n10 ; ..")
+    replica.wait()
+    served.hears(f"LDS removed[{OLD}]")
+
+
+def test_an_agent_that_goes_away_while_it_waits_keeps_nothing_for_ever(replica: Replica) -> None:
+    """Whoever comes after it has the grace."""
+    served, agent = proxy(replica), replica.agent()
+    replica.change(MOVED, take=f"LDS {OLD}")
+    served.acknowledge(served.hears(f"LDS [{NEW}]"))
+    agent.play(f"->SRD n9[{RULE}@2] | <-SRD n9 error{{{RULE}: waiting for listener {NEW}}} ; ..")
+    replica.wait(1.5 * GRACE)
+    replica.disconnect(agent)
+    replica.wait(GRACE)
+    served.hears(f"LDS removed[{OLD}]")
 
 
 def test_a_move_that_is_called_off_starts_the_grace_anew(replica: Replica) -> None:

@@ -121,6 +121,12 @@ def _has_heard(agent: TypeState | None, redirects: Iterable[str], target: Target
     return all(_is_settled(agent, name, target) for name in redirects)
 
 
+def _some_wait(agents: Agents, redirects: Iterable[str], target: Target) -> bool:
+    """Return whether an agent of the node says that it has not led traffic over to where these redirects lead now."""
+    entries = [entry for name in redirects if (entry := target.get(REDIRECT, name)) is not None]
+    return any(agent is not None and agent.postpones(one.name, one.version) for agent in agents for one in entries)
+
+
 def _is_settled(agent: TypeState, redirect: str, target: Target) -> bool:
     entry, held = target.get(REDIRECT, redirect), agent.may_hold(redirect)
     if entry is None:
@@ -149,6 +155,8 @@ class Departures:
             return hold
         replaced = self._replaced.setdefault(listener, now)
         until = max(withdrawal.since, replaced) + self._withdrawals.grace
+        if until <= now and _some_wait(agents, withdrawal.redirects, target):
+            until = now + self._withdrawals.grace  # to look again; the agent may be gone by then
         if until <= now or _all_have_heard(agents, withdrawal.redirects, target):
             del self._replaced[listener]
             return None
