@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from nodegate_redirect.ebpf import pins
 from tests.redirect.rig.agent import AgentProcess, ControlPlane, agent, control_plane, until
 from tests.redirect.rig.damage import FLUSHES, ours, without_empty_tables
 from tests.redirect.rig.sockets import Answer, Connection, ask
@@ -49,10 +50,10 @@ class Node:
     stack: AsyncExitStack
     agent: AgentProcess = field(init=False)
 
-    def start(self, *arguments: str, mode: str = "") -> AgentProcess:
+    def start(self, *arguments: str, mode: str = "", wrap: tuple[str, ...] = ()) -> AgentProcess:
         """Start an agent, which keeps its state."""
         more = (f"--state-dir={self.folder / 'state'}", *arguments)
-        made = agent(self.world, mode or self.mode, self.plane.socket, self.folder, *more)
+        made = agent(self.world, mode or self.mode, self.plane.socket, self.folder, *more, wrap=wrap)
         self.agent = self.stack.enter_context(made)
         return self.agent
 
@@ -180,7 +181,7 @@ async def test_an_agent_that_was_told_nothing_yet_leaves_the_kernel_alone(node: 
     before = node.rules()
     node.plane.socket.rename(node.folder / "gone")
     node.start(f"--state-dir={node.folder / 'other'}")
-    await node.until(lambda: "control plane is gone" in node.agent.said())
+    await node.until(lambda: "No control plane" in node.agent.said())
     status, why = node.agent.get("/readyz")
     assert (status, why) == (
         503,
@@ -246,6 +247,23 @@ async def test_another_mode_takes_over_before_the_old_one_goes(node: Node, then:
     assert ("table inet nodegate-ebpf" in left) == (then == "ebpf")
     assert ("table inet nodegate {" in left) == (then == "nftables")
     assert ("NODEGATE-PRE" in left) == (then == "iptables")
+
+
+LEAST = {"ebpf": "net_admin,+bpf", "iptables": "net_admin,+net_raw", "nftables": "net_admin"}
+
+
+async def test_no_more_capabilities_are_needed_than_the_documentation_says(node: Node) -> None:
+    """CAP_NET_ADMIN in every mode; the kernel's rules, maps and programs, and what listens, need nothing more."""
+    node.world.network.inside("node", partial(pins.ensure, PINS))  # mounting a bpffs takes CAP_SYS_ADMIN
+    node.world.listen()
+    node.plane.ask(service())
+    caps = f"-all,+{LEAST[node.mode]}"
+    wrap = [f"--{kind}={caps}" for kind in ("bounding-set", "inh-caps", "ambient-caps")]
+    node.start(wrap=("setpriv", *wrap, "--no-new-privs", "--securebits=+noroot,+noroot_locked"))
+    await node.installed()
+    assert {await node.who(family, where) for family in (4, 6) for where in ("client", "pod1", "node")} == {ENVOY}
+    await node.until(node.agent.is_ready)
+    node.agent.stop()
 
 
 async def test_cleanup_removes_all_of_it_and_nothing_else(node: Node) -> None:

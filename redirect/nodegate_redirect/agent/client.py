@@ -14,6 +14,7 @@ import grpc
 import grpc.aio
 import structlog
 from envoy.service.discovery.v3 import discovery_pb2
+from google.protobuf.message import DecodeError
 
 from nodegate_redirect.agent.following import Following, Message
 from nodegate_redirect.agent.session import Request, Session
@@ -83,10 +84,11 @@ class Client:
         failures, number = 0, random.randrange(len(self._endpoint.addresses))  # noqa: S311  # nothing secret
         while True:
             address = self._endpoint.addresses[number % len(self._endpoint.addresses)]
-            self.last_error = await self._stream(address)
+            known, self.last_error = self.last_error, await self._stream(address)
+            if self.connected or self.last_error != known:
+                log.warning("No control plane; redirects stay as they are.", address=address, why=self.last_error)
             failures = 0 if self.connected else failures + 1
             self.connected = ""
-            log.warning("The control plane is gone; redirects stay as they are.", address=address, why=self.last_error)
             await asyncio.sleep(_pause(failures))
             number += 1
 
@@ -102,7 +104,7 @@ class Client:
         try:
             async with self._channel(address) as channel:
                 await self._talk(channel.stream_stream(_METHOD)(), address)
-        except* (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError, OSError) as errors:
+        except* (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError, DecodeError, OSError) as errors:
             why = _told(errors)
         finally:
             self._session = None

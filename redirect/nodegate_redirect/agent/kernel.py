@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nodegate_redirect.contract import Place, Redirect
-from nodegate_redirect.errors import KernelError
+from nodegate_redirect.errors import RedirectError
 from nodegate_redirect.host import addresses, owners, sockets
 from nodegate_redirect.mode import Count, Mode
 from nodegate_redirect.plan import Node, Plan
@@ -68,7 +68,7 @@ class Kernel:
             self._node = self._look(whole=look or compare)
             looked = time.monotonic()
             changes += self._compare() if compare else self._change()
-        except KernelError as failure:
+        except RedirectError as failure:
             error = str(failure)
         self._trusted = not error  # otherwise, who knows how far it came
         seconds = time.monotonic() - start

@@ -8,7 +8,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from nodegate_redirect.agent.metrics import Counts, Metrics, Seen
-from nodegate_redirect.errors import KernelError
+from nodegate_redirect.errors import RedirectError
 
 
 def probes_app(seen: Seen, metrics: Metrics, counters: Callable[[], Awaitable[Counts]]) -> web.Application:
@@ -24,7 +24,7 @@ def probes_app(seen: Seen, metrics: Metrics, counters: Callable[[], Awaitable[Co
     async def show_metrics(_request: web.Request) -> web.Response:
         try:
             counts = await counters()
-        except KernelError:
+        except RedirectError:
             counts = ({}, {})  # all others are worth having, and the refusal is logged where it matters
         return web.Response(body=metrics.render(counts), headers={"Content-Type": CONTENT_TYPE_LATEST})
 

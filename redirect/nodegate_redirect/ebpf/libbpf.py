@@ -62,14 +62,18 @@ class Libbpf:
         self._lib.bpf_map__name.restype = c.c_char_p
 
     @contextmanager
-    def loaded(self, path: Path, program: str, pins: Path) -> Iterator[int]:
-        """Load an object and give the descriptor of its program; its maps are those pinned in a folder, or are made."""
+    def loaded(self, path: Path, program: str, pins: Path | None) -> Iterator[int]:
+        """Load an object and give the descriptor of its program; its maps are those pinned in a folder, or are made.
+
+        Without a folder nothing stays of it: whether the kernel takes it is all that shows.
+        """
         self._said.clear()
         opened = c.c_void_p(self._lib.bpf_object__open_file(os.fsencode(path), None))
         if opened.value is None:
             raise self._error(f"The program {path.name} cannot be read")
         try:
-            self._pin_maps(opened, pins)
+            if pins is not None:
+                self._pin_maps(opened, pins)
             if self._lib.bpf_object__load(opened) < 0:
                 raise self._error(f"The kernel does not take the program {path.name}")
             found = c.c_void_p(self._lib.bpf_object__find_program_by_name(opened, program.encode()))

@@ -43,12 +43,15 @@ class EbpfMode:
         self._targets: Targets | None = None
 
     def require(self) -> None:
-        """Raise UnsupportedError when nft or the program is missing."""
+        """Raise UnsupportedError when nft or the program is missing, KernelError when the kernel does not take it."""
         find("nft", "nftables")
         if not self._object.is_file():
             raise UnsupportedError(
                 f"There is no program {self._object}. It is part of nodegate's wheel; in a checkout: make bpf."
             )
+        if not self._pin().exists():
+            with self._libbpf.loaded(self._object, _PROGRAM, None):
+                pins.ensure(self._folder)
 
     def installed(self) -> Mapping[Place, int]:
         """Return where the program's map sends each place."""
@@ -96,7 +99,7 @@ class EbpfMode:
     def _load(self) -> list[str]:
         """Load the program where this one is not there yet, and attach it where it is not attached."""
         pins.ensure(self._folder)
-        pinned = self._folder / f"program-{hashlib.sha256(self._object.read_bytes()).hexdigest()[:16]}"
+        pinned = self._pin()
         said: list[str] = []
         if not pinned.exists():
             with self._libbpf.loaded(self._object, _PROGRAM, self._folder) as descriptor:
@@ -112,6 +115,10 @@ class EbpfMode:
             unpin(other)
             said.append(f"The program {other.name} is forgotten.")
         return said
+
+    def _pin(self) -> Path:
+        """Return where this very program is pinned."""
+        return self._folder / f"program-{hashlib.sha256(self._object.read_bytes()).hexdigest()[:16]}"
 
     def _change(self, plan: Plan, held: Targets) -> list[str]:
         """Change what differs from what was left behind."""

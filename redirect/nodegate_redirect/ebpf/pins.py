@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from nodegate_redirect.errors import KernelError
 
 DEFAULT = Path("/run/nodegate/bpf")
 _BPFFS_MAGIC = 0xCAFE4A11
+_OF_KERNEL = {"maps.debug", "progs.debug"}
+"""What the kernel itself puts into a bpffs."""
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -20,16 +23,22 @@ def ensure(folder: Path) -> None:
         return
     if _LIBC.mount(b"bpf", os.fsencode(folder), b"bpf", 0, b"mode=0700"):
         reason = os.strerror(ctypes.get_errno())
-        raise KernelError(f"No bpffs can be mounted on {folder}: {reason}. Mount one, or run the agent as root.")
+        raise KernelError(
+            f"No bpffs can be mounted on {folder}: {reason}. Mount one there, or name one that is mounted: "
+            "--bpf-folder /sys/fs/bpf/nodegate. Mounting takes CAP_SYS_ADMIN."
+        )
 
 
 def remove(folder: Path) -> None:
-    """Unmount what was mounted there, and remove the folder."""
+    """Unmount what was mounted there, and remove the folder; a bpffs in which others have something stays."""
     if not folder.is_dir():
         return
     if folder.is_mount():
+        if any(path.name not in _OF_KERNEL for path in folder.iterdir()):
+            return
         _LIBC.umount2(os.fsencode(folder), 0)
-    folder.rmdir()
+    with suppress(OSError):  # not empty, or not ours
+        folder.rmdir()
 
 
 def _is_bpffs(folder: Path) -> bool:

@@ -18,6 +18,11 @@ def nft(text: str) -> None:
     run([find("nft", _PACKAGE), "-f", "-"], text)
 
 
+def check(text: str) -> None:
+    """Let the kernel say whether it would take commands; nothing changes. Raises KernelError when it would not."""
+    run([find("nft", _PACKAGE), "--check", "-f", "-"], text)
+
+
 def elements(kind: str, table: str, name: str) -> list[Any]:
     """Return the elements of a ``map`` or a ``set`` as nft writes them in JSON; none where there is no such thing."""
     try:

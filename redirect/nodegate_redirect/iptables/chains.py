@@ -19,6 +19,11 @@ PREFIX = "NODEGATE-"
 MADE_TABLE = f"{PREFIX}MADE-TABLE"
 """An empty chain in each table that was not there before us, so that cleanup knows to remove it again."""
 
+PROBE = (
+    f"*mangle\n:{PREFIX}PROBE - [0:0]\n-A {PREFIX}PROBE -p tcp -m socket --transparent -j TPROXY --on-port 1\nCOMMIT\n"
+)
+"""What shows whether the kernel has all that the rules need."""
+
 Chain = tuple[str, str]
 """Table and name of a chain."""
 

@@ -9,7 +9,7 @@ from nodegate_redirect.contract import Place
 from nodegate_redirect.host import bridges, routing
 from nodegate_redirect.host.commands import find
 from nodegate_redirect.iptables import saved, sets
-from nodegate_redirect.iptables.chains import TABLES, Shape, chains
+from nodegate_redirect.iptables.chains import PROBE, TABLES, Shape, chains
 from nodegate_redirect.iptables.programs import BACKENDS, Programs, change_sets, destroy_set, detect_backend, saved_sets
 from nodegate_redirect.marks import port_of
 from nodegate_redirect.mode import Applied, Count
@@ -35,12 +35,14 @@ class IptablesMode:
         self._self_nat = self_nat()
 
     def require(self) -> None:
-        """Raise UnsupportedError when a program is missing."""
+        """Raise UnsupportedError when a program is missing, KernelError when the kernel has not what our rules need."""
         for family in ("ip", "ip6"):
             for what in ("save", "restore"):
                 find(f"{family}tables-{self._programs.backend}-{what}", "iptables")
         find("ipset", "ipset")
         find("nft", "nftables")
+        for number in FAMILIES:
+            self._programs.restore(number, PROBE, test=True)
 
     def installed(self) -> Mapping[Place, int]:
         """Return where the kernel's sets send each place."""

@@ -20,10 +20,13 @@ class Programs:
 
     backend: str
 
-    def restore(self, family: int, text: str) -> None:
-        """Change rules: all of a table at once, the others untouched, waiting for the lock of other programs."""
+    def restore(self, family: int, text: str, *, test: bool = False) -> None:
+        """Change rules: all of a table at once, the others untouched, waiting for the lock of other programs.
+
+        With ``test`` nothing changes: it only shows whether it would work.
+        """
         wait = ["--wait", _WAIT_SECONDS] if self.backend == "legacy" else []
-        run([_program(family, self.backend, "restore"), "--noflush", *wait], text)
+        run([_program(family, self.backend, "restore"), "--noflush", *wait, *(["--test"] if test else [])], text)
 
     def save(self, family: int) -> str:
         """Return all rules of a family."""

@@ -7,8 +7,7 @@ from typing import Any
 
 from nodegate_redirect.contract import Place
 from nodegate_redirect.host import bridges, routing
-from nodegate_redirect.host.commands import find
-from nodegate_redirect.host.nft import Table, elements, nft
+from nodegate_redirect.host.nft import Table, check, elements, nft
 from nodegate_redirect.mode import Applied, Count
 from nodegate_redirect.nft_chains import FAMILIES
 from nodegate_redirect.nftables.rules import PORT_CHAINS, TABLE, body, changes, parse_chain
@@ -30,8 +29,9 @@ class NftablesMode:
         self._ports: frozenset[int] = frozenset()
 
     def require(self) -> None:
-        """Raise UnsupportedError when nft is missing."""
-        find("nft", "nftables")
+        """Raise UnsupportedError when nft is missing, KernelError when the kernel does not take our table."""
+        port = changes(Plan(uses={(4, 1): 1}), {}, frozenset(), bridged=False)
+        check(f"table inet {TABLE}-probe {{\n{body(bridged=False)}}}\n{port.replace(TABLE, f'{TABLE}-probe')}")
 
     def installed(self) -> Mapping[Place, int]:
         """Return where the kernel's maps send each place."""

@@ -110,8 +110,10 @@ class ControlPlane:
         return [of_type for client in self.clients.snapshot() for of_type in client.types]
 
     def is_installed(self) -> bool:
-        """Whether an agent has acknowledged everything."""
-        return any(one.synced for one in self.agents())
+        """Whether an agent has acknowledged everything that is asked for now."""
+        target = self.publisher.target or Target()
+        held = all(self.clients.is_redirected(name, target) for name in target.of_type(REDIRECT))
+        return held and any(one.synced and one.acked for one in self.agents())
 
     def postponed(self) -> Mapping[str, str]:
         """Return what agents say of redirects that are not installed."""

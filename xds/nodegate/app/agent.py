@@ -27,7 +27,7 @@ from nodegate_redirect.agent.loop import Loop
 from nodegate_redirect.agent.metrics import Metrics, Seen
 from nodegate_redirect.agent.probes import probes_app
 from nodegate_redirect.agent.views import view
-from nodegate_redirect.errors import KernelError
+from nodegate_redirect.errors import RedirectError
 
 log = structlog.get_logger(__name__)
 
@@ -98,7 +98,7 @@ async def _start(settings: AgentSettings, stack: AsyncExitStack) -> Agent:
 async def _view(seen: Seen, loop: Loop) -> dict[str, Any]:
     try:
         places, _ = await loop.counters()
-    except KernelError:
+    except RedirectError:
         places = {}  # the page says what the kernel refuses
     return view(seen, places)
 
