@@ -92,7 +92,8 @@ class EbpfMode:
         if self._folder.is_dir():
             for path in (*self._folder.glob("program-*"), *(self._folder / name for name in (*_SIZES, "events"))):
                 unpin(path)
-            pins.remove(self._folder)
+            if pins.is_empty(self._folder):
+                pins.remove(self._folder)
         self._targets = None
         return Applied((*said, *self._table.remove(), *(routing.remove() if shared else ())))
 

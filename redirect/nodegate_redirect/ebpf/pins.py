@@ -30,15 +30,18 @@ def ensure(folder: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Unmount what was mounted there, and remove the folder; a bpffs in which others have something stays."""
+    """Unmount what is mounted there, with whatever is in it, and remove the folder."""
     if not folder.is_dir():
         return
     if folder.is_mount():
-        if any(path.name not in _OF_KERNEL for path in folder.iterdir()):
-            return
         _LIBC.umount2(os.fsencode(folder), 0)
     with suppress(OSError):  # not empty, or not ours
         folder.rmdir()
+
+
+def is_empty(folder: Path) -> bool:
+    """Whether nobody has anything there: a bpffs may have been mounted for others as well."""
+    return all(path.name in _OF_KERNEL for path in folder.iterdir())
 
 
 def _is_bpffs(folder: Path) -> bool:
