@@ -145,12 +145,19 @@ async def test_a_server_that_does_not_answer_is_no_leadership_for_ever() -> None
         assert one.leads
 
 
-async def test_a_namespace_that_does_not_exist_is_named_with_the_flag() -> None:
-    """Nothing can be written then; everything is served all the same."""
+async def test_a_lease_that_cannot_be_written_is_a_problem_that_names_the_flag() -> None:
+    """Its namespace does not exist, for example: nothing can be written then; everything is served all the same."""
     leases = Leases()
     leases.fails = 404
     one = replica(leases)
+    changes: list[int] = []
+    one.on_trouble = lambda: changes.append(len(one.problems))
     async with taking_part(one):
         await asyncio.sleep(5)
-        assert not one.leads
-        assert "--lease-namespace" in one.trouble
+        ((problem,),) = one.problems.values()
+        assert problem.code == "LeaseUnavailable"
+        assert "nodegate-system/nodegate cannot be read or renewed" in problem.message
+        assert "--lease-namespace" in problem.remedy
+        leases.fails = None
+        await asyncio.sleep(5)
+    assert changes == [1, 0]

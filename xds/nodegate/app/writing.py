@@ -98,7 +98,11 @@ class Writing:
         engine, writers = plane.engine, self._writers(plane)
         self._synced = lambda: engine.state.synced
         self.claims.on_change = writers.look_at
-        writers.services.on_problems = lambda: engine.report(writers.services.problems)
+
+        def report() -> None:
+            engine.report({**writers.services.problems, **self._leadership.problems})
+
+        writers.services.on_problems = self._leadership.on_trouble = report
         self._leadership.on_change = lambda _: writers.look_at_all()
         plane.clients.on_answer = writers.addresses.look
         engine.watch_problems(writers.events.note)

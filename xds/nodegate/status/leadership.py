@@ -12,6 +12,9 @@ import msgspec
 import structlog
 
 from nodegate.errors import ClusterError
+from nodegate.model.problem import Problem
+from nodegate.model.refs import Kind, Ref
+from nodegate.status.codes import LEASE_UNAVAILABLE
 from nodegate.status.election import Election, Record
 from nodegate.status.requests import CONFLICT, NOT_FOUND, Requests
 
@@ -41,7 +44,10 @@ class _Lease(msgspec.Struct):
 
 
 class Leadership:
-    """Leads while it holds the Lease. ``on_change`` is called when this replica begins or ends to lead."""
+    """Leads while it holds the Lease.
+
+    ``on_change`` is called when this replica begins or ends to lead, ``on_trouble`` when :attr:`problems` change.
+    """
 
     def __init__(self, requests: Requests, place: tuple[str, str], identity: str, seconds: int) -> None:
         """``place`` is the Lease's namespace and name; ``seconds`` is how long it lasts after a renewal."""
@@ -50,6 +56,7 @@ class Leadership:
         self.trouble = ""
         """Why the Lease could not be read or written last time, as a sentence; empty when it could."""
         self.on_change: Callable[[bool], None] = lambda _: None
+        self.on_trouble: Callable[[], None] = lambda: None
         self._requests = requests
         self._path = f"/apis/coordination.k8s.io/v1/namespaces/{place[0]}/leases"
         self._pause = seconds / TURNS
@@ -59,6 +66,14 @@ class Leadership:
     def leads(self) -> bool:
         """Whether this replica may do, at this very moment, what only one may."""
         return self.election.leads(get_running_loop().time())
+
+    @property
+    def problems(self) -> dict[Ref, tuple[Problem, ...]]:
+        """What is wrong with the Lease, as a problem of the cluster."""
+        if not self.trouble:
+            return {}
+        ref = Ref(Kind.CLUSTER, "", f"Lease {'/'.join(self.place)}")
+        return {ref: (LEASE_UNAVAILABLE.found(ref, "", self.trouble),)}
 
     async def run(self) -> None:
         """Take part until cancelled; then give the Lease back, so that another replica takes over at once."""
@@ -84,7 +99,7 @@ class Leadership:
         except (ClusterError, TimeoutError) as error:
             self._note_trouble(error)
         else:
-            self.trouble = ""
+            self._set_trouble("")
 
     async def _try(self) -> None:
         if not self.election.knows:
@@ -114,12 +129,12 @@ class Leadership:
         status = error.status if isinstance(error, ClusterError) else 0
         if status == CONFLICT:
             return  # another replica was faster
-        before, namespace = self.trouble, self.place[0]
-        self.trouble = f"Lease {'/'.join(self.place)} cannot be read or renewed: {str(error) or 'No answer in time.'}"
-        if status == NOT_FOUND:
-            self.trouble += f" Create the namespace {namespace}, or name another one with --lease-namespace."
-        if self.trouble != before:
-            log.warning("%s Nothing is written to the cluster by a replica that does not lead.", self.trouble)
+        self._set_trouble(f"{'/'.join(self.place)} cannot be read or renewed: {str(error) or 'No answer in time.'}")
+
+    def _set_trouble(self, trouble: str) -> None:
+        before, self.trouble = self.trouble, trouble
+        if trouble != before:
+            self.on_trouble()
 
     # --- Requests ----------------------------------------------------------------------------------------------------
 

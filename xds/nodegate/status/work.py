@@ -55,6 +55,7 @@ class Work(Generic[Key]):
                 self._busy.discard(key)
             self._failures.pop(key, None) if done else self._try_later(key)
             self._wake.set()
+            await asyncio.sleep(0)  # thousands of keys with nothing to send must not hold up the streams
 
     async def _next(self) -> Key:
         while True:
