@@ -16,6 +16,7 @@ import yaml
 from nodegate.bootstrap import BootstrapSettings, bootstrap
 from nodegate.demo.envoy_process import envoy_command
 from nodegate.settings import TcpAddress, UnixAddress
+from nodegate_redirect.ebpf import pins
 from tests.e2e.rig.fetching import Answer, fetch
 from tests.e2e.rig.processes import Child, python
 from tests.e2e.rig.waiting import eventually
@@ -25,11 +26,15 @@ from tests.kube.manifests import ingress, node, pod, running
 from tests.kube.stage import MANIFESTS, envoy_binary
 from tests.redirect.conftest import require_redirect
 from tests.redirect.rig.namespaces import ADDRESSES, Network, network
+from tests.redirect.rig.world import PINS
+from tools import bpf
 
 EXAMPLE = MANIFESTS.parent.parent / "examples" / "bookinfo"
 NODE = "node-bookinfo"
 PODS = {"details": "pod1", "productpage": "pod2"}
 """Service -> the network namespace in which its Pod runs."""
+
+MODES = ("ebpf", "nftables", "iptables")
 
 soon = partial(eventually, within=30.0)
 
@@ -68,12 +73,26 @@ class Machine:
         settings = BootstrapSettings(
             xds_address=self.xds, node_name=NODE, admin_address=TcpAddress("127.0.0.1", 9901), redirect=True
         )
-        self.run("node", envoy_command(binary, bootstrap(settings), "--log-level", "warning"), "envoy")
+        command = envoy_command(binary, bootstrap(settings), "--log-level", "warning")
+        self.run("node", [*_confined("envoy"), *command], "envoy")
 
-    def start_agent(self) -> None:
-        """Start the agent, in the mode that takes the least of a kernel."""
-        flags = ["--mode=nftables", f"--xds-address={self.xds}", f"--node-name={NODE}"]
-        self.run("node", python("nodegate", "agent", *flags), "agent")
+    def start_agent(self, mode: str) -> None:
+        """Start the agent, with a bpffs that is there already, as its DaemonSet has the node's."""
+        bpf.build()
+        pins.ensure(PINS)
+        self._stack.callback(pins.remove, PINS)
+        flags = [f"--mode={mode}", f"--xds-address={self.xds}", f"--node-name={NODE}", f"--bpf-folder={PINS}"]
+        self.run("node", [*_confined("agent"), *python("nodegate", "agent", *flags)], "agent")
+
+
+def _confined(name: str) -> list[str]:
+    """Return what runs a program as root with the capabilities of its DaemonSet and no others, as a container has."""
+    owner = next(
+        one for one in yaml.safe_load_all((MANIFESTS / f"{name}.yaml").read_text()) if one["kind"] == "DaemonSet"
+    )
+    (container,) = owner["spec"]["template"]["spec"]["containers"]
+    added = [f"+{one.lower()}" for one in container["securityContext"]["capabilities"]["add"]]
+    return ["setpriv", "--no-new-privs", "--inh-caps=-all", f"--bounding-set={','.join(['-all', *added])}"]
 
 
 @pytest.fixture
@@ -115,8 +134,9 @@ def example(cluster: Cluster) -> Iterator[None]:
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.parametrize("mode", ["auto", *(pytest.param(mode, marks=pytest.mark.full) for mode in MODES)])
 def test_bookinfo_from_kubectl_apply_to_a_client_outside(
-    cluster: Cluster, plane: ControlPlane, machine: Machine, example: None
+    cluster: Cluster, plane: ControlPlane, machine: Machine, example: None, mode: str
 ) -> None:
     """``kubectl apply``, an answer of Envoy, an address once Envoy has it, an Event for what is wrong."""
     machine.start_pods()
@@ -135,7 +155,7 @@ def test_bookinfo_from_kubectl_apply_to_a_client_outside(
     assert _address("node") in cluster.kubectl(*_get("ingress", "basic-ingress"))
 
     # With the agent, a client outside needs to know nothing but what kubectl shows.
-    machine.start_agent()
+    machine.start_agent(mode)
     assert soon(lambda: _book(machine, "client", cluster_ip), what="an answer at the ClusterIP") == book
     assert soon(lambda: _book(machine, "client", f"{_address('node')}:{node_port}"), what="one at the NodePort") == book
     assert "Simple Bookstore" in machine.fetch("client", f"http://{cluster_ip}/productpage").body
