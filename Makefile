@@ -12,6 +12,10 @@ PYTEST_ARGS ?=
 DEMO_ARGS ?=
 # More for the benchmarks: make bench BENCH_ARGS="--only endpoint-change --scale 0.1"
 BENCH_ARGS ?=
+# More for the mutation tests: make mutants MUTANTS_ARGS="nodegate.server.protocol.ledger.*"
+MUTANTS_ARGS ?=
+# The modules of which every surviving mutant has been judged (docs/mutants.md); test-full tries these.
+JUDGED = agenda heartbeat ledger postponement rejection subscription withdrawal
 # More for pip-compile: make lock LOCK_ARGS="--upgrade-package aiohttp"
 LOCK_ARGS ?=
 
@@ -44,6 +48,11 @@ test: install ## Run every test, those with a real Envoy and a real Kubernetes A
 .PHONY: test-full
 test-full: install ## The same tests with larger counts; takes its time
 	@$(WITH_KUBERNETES); $(WITH_ENVOY); $(BIN)/python -m pytest -m "" --hypothesis-profile=full $(PYTEST_ARGS)
+	@$(MAKE) mutants MUTANTS_ARGS="$(JUDGED:%='nodegate.server.protocol.%.*')"
+
+.PHONY: mutants
+mutants: install ## Change the protocol's code in every small way and see that a test notices (part of test-full)
+	@$(BIN)/python tools/mutants.py $(MUTANTS_ARGS)
 
 .PHONY: check
 check: install ## Style, types, import layers, documents and the fast tests, in under a minute

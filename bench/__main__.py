@@ -46,7 +46,7 @@ def _measure(
 ) -> dict[str, Mapping[str, float]]:
     """Let each server have its turn, several times round, and return the medians."""
     runs: dict[str, list[Mapping[str, float]]] = {server: [] for server in asked}
-    for _ in range(repetitions):
+    for _ in range(min(repetitions, scenario.repetitions)):
         for server in asked:
             runs[server].append(scenario.measure(server, scale))
             print(f"{scenario.name} {server} {dict(runs[server][-1])}", file=sys.stderr, flush=True)

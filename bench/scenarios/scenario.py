@@ -21,13 +21,17 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A question. ``measure(server, scale)`` makes one repetition; ``scale`` 1.0 is full size."""
+    """A question. ``measure(server, scale)`` makes one repetition; ``scale`` 1.0 is full size.
+
+    ``repetitions`` bounds how often, where one repetition takes long and is a mean of many changes already.
+    """
 
     name: str
     title: str
     figures: tuple[Figure, ...]
     measure: Callable[[str, float], Mapping[str, float]]
     servers: tuple[str, ...] = EVERYONE
+    repetitions: int = 100
 
 
 CHANGE_FIGURES = (

@@ -265,3 +265,36 @@ def test_a_repeated_request_is_met_with_silence(kind: str) -> None:
         <-{kind} [a] v1 n1 ; <-{kind} [a] v1 n1 ; ..
     """)
     Wire("sotw", "RDS a").play("<-RDS [a] NODE | ->RDS v1 n1[a] | <-RDS [a] v1 n1 ; <-RDS [a] v1 n1 ; ..")
+
+
+def test_a_route_does_not_wait_for_a_cluster_that_does_not_exist() -> None:
+    """But for all of the others (xds-protocol 42)."""
+    wire = up("delta")
+    wire.play("++ CDS c2, CDS c3, RDS r1@2(a0,c2,c3) ; ->CDS n10[c2,c3] ; ..")
+    ((hold, _),) = [state for one in wire.stream.states.values() for state in one.holds.values()]
+    assert hold.reason.endswith("cluster c2, c3")
+    wire.play("<-CDS n10 | ->RDS n11[r1@2]")
+
+
+def test_a_route_does_not_wait_for_endpoints_that_were_refused() -> None:
+    """There will be no others (xds-protocol 42, 35)."""
+    up("delta").play("""
+        ++ CDS c2, EDS c2, RDS r1@2(c2) ; ->CDS n10[c2] | <-EDS sub[c2] | ->EDS n11[c2]
+        <-EDS n11 error{c2 is bad} ; .. | <-CDS n10 | ->RDS n12[r1@2]
+    """)
+
+
+def test_what_many_streams_are_sent_alike_empties_no_cluster_early_either() -> None:
+    """Each stream asks whether its routes have left it (xds-protocol 40)."""
+    Wire("delta", WORLD + ", CDS c2, EDS c2").play("""
+        <-CDS NODE | ->CDS n1[c1,c2] | <-EDS sub[c1,c2] | ->EDS n2[c1,c2] | <-EDS n2 ; <-CDS n1 | <-LDS | ->LDS n3[l1]
+        <-RDS sub[r1] | ->RDS n4[r1] | <-LDS n3 ; <-RDS n4
+        ++ RDS r1@2(c2), EDS c1@0 ; ->RDS n5[r1@2] ; .. | <-RDS n5 | ->EDS n6[c1@0]
+    """)
+
+
+def test_endpoints_of_before_do_not_keep_a_warming_cluster_waiting() -> None:
+    """The cluster that names them is the one that went (xds-protocol 24, 41)."""
+    Wire("delta", "CDS c1, EDS c1").play("""
+        <-CDS NODE | ->CDS n1[c1] | -- CDS c1, EDS c1 ; .. | <-EDS sub[c1] init{c1:7} | ->EDS n2[] removed[c1]
+    """)

@@ -60,3 +60,15 @@ def test_a_name_that_the_wildcard_still_covers_is_not_dropped() -> None:
     subscription = Subscription(may_be_implicit=True)
     subscription.edit(["*", "a"], [])
     assert subscription.edit([], ["a"]) == Edit(answer=frozenset("a"))
+
+
+def test_a_wildcard_that_was_asked_for_ends_with_an_empty_list() -> None:
+    """One that was implied goes on (xds-protocol 22)."""
+    subscription = Subscription(may_be_implicit=True)
+    subscription.replace(["*"])
+    assert subscription.replace([]).look_again
+    assert not subscription.wildcard
+    subscription = Subscription(may_be_implicit=True)
+    subscription.replace([])
+    assert not subscription.replace([])
+    assert subscription.wildcard
