@@ -358,3 +358,20 @@ def test_a_listener_that_is_long_gone_is_forgotten(replica: Replica) -> None:
     replica.change(put=f"SRD {RULE}@3({NEW})")
     replica.change(put=f"SRD {RULE}@4({NEW})")
     assert replica.withdrawals.get(OLD) is None
+
+
+def test_the_grace_does_not_start_anew_with_each_change(replica: Replica) -> None:
+    """Of something else (DESIGN 3.3)."""
+    served = proxy(replica)
+    replica.change(put=f"LDS {NEW}, SRD {RULE}@2({NEW})", take=f"LDS {OLD}")
+    served.acknowledge(served.hears(f"LDS [{NEW}]"))
+    replica.wait(5.0)
+    replica.change(put="CDS c1")
+    goes_at(replica, served, GRACE - 5.0)
+
+
+def test_the_wait_for_a_listener_of_before_ends_by_itself(replica: Replica) -> None:
+    """Its redirect may be on some node for the grace after this replica's start (DESIGN 3.3)."""
+    served = replica.connect("LDS init{gone:1} NODE")
+    served.acknowledge(served.hears(f"LDS [{OLD}]"))
+    assert served.stream.deadline() == served.now + GRACE

@@ -63,3 +63,8 @@ def test_content_that_nobody_knows_adds_nothing_to_the_version() -> None:
     """A client of state of the world says that it holds a name, not in which content (xds-protocol 25)."""
     assert Reported("a", UNKNOWN).digest == 0
     assert Reported("a", resource("CDS", "a").version).digest == resource("CDS", "a").digest
+
+
+def test_a_new_ledger_holds_the_empty_set() -> None:
+    """Whose version is the same on every replica (xds-protocol 25)."""
+    assert Ledger(NodeFacts()).digest == 0

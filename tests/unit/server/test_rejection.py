@@ -69,3 +69,15 @@ def test_a_half_that_may_not_be_sent_alone_is_not_tried() -> None:
     rejections = Rejections()
     assert rejections.refuse({"a": "1", "b": "1"}, "no", may_halve=False) == frozenset()
     assert not rejections
+
+
+def test_rejections_are_there_while_something_is_rejected_or_on_trial() -> None:
+    """Such a stream is not served as all others are (xds-protocol 35)."""
+    rejections = Rejections()
+    assert not rejections
+    rejections.refuse({"a": "1", "b": "1"}, "what?")
+    assert rejections
+    assert not rejections.rejected
+    rejections = Rejections()
+    rejections.refuse({"a": "1"}, "a is bad")
+    assert rejections
