@@ -8,7 +8,7 @@ from nodegate.server.protocol.agenda import Agenda, Hold
 def test_a_new_agenda_has_nothing_on_it() -> None:
     """Work is in the number of names that changed (DESIGN 2, cost)."""
     agenda = Agenda()
-    assert not (agenda.dirty or agenda.forced or agenda.leaving or agenda.news or agenda.everything or agenda.reply)
+    assert not any((agenda.dirty, agenda.forced, agenda.leaving, agenda.news, agenda.everything, agenda.reply))
 
 
 def test_what_is_done_or_leaves_is_not_looked_at_again() -> None:
@@ -34,4 +34,4 @@ def test_when_everything_was_sent_nothing_is_left() -> None:
     agenda.answer(["a"])
     agenda.everything = True
     agenda.clear()
-    assert not (agenda.dirty or agenda.forced or agenda.everything)
+    assert not any((agenda.dirty, agenda.forced, agenda.everything))
