@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -15,6 +15,15 @@ class Count(NamedTuple):
 
     packets: int
     bytes: int
+
+
+def added(counts: Mapping[Place, Count], more: Iterable[tuple[Place, Count]]) -> dict[Place, Count]:
+    """Return the sums of what was counted for each place in two places of the kernel."""
+    sums = dict(counts)
+    for place, count in more:
+        before = sums.get(place, Count(0, 0))
+        sums[place] = Count(before.packets + count.packets, before.bytes + count.bytes)
+    return sums
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,15 @@
 """Chains of nftables that more than one mode needs, as text. Pure. Why they are as they are: docs/redirect.md.
 
-They expect the sets ``places4`` and ``places6`` of :func:`place_sets` in their table.
+They expect the sets and maps of :func:`place_sets` in their table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+from nodegate_redirect.contract import Place
 from nodegate_redirect.marks import KIND_MASK, LISTENER, REFUSE, TO_LISTENER, UPSTREAM
+from nodegate_redirect.plan import REFUSED, Target
 
 FAMILIES = (4, 6)
 IP = {4: "ip", 6: "ip6"}
@@ -21,8 +23,25 @@ def chain(name: str, hook: str, lines: Iterable[str]) -> str:
 
 
 def place_sets() -> str:
-    """Return the sets of all places, one for each family."""
-    return "".join(f" set places{family} {{ type {ADDRESS[family]} . inet_service; }}\n" for family in FAMILIES)
+    """Return the sets of all places, and the maps of those open to everybody, place -> listener's port, by family."""
+    return "".join(
+        f" set places{family} {{ type {ADDRESS[family]} . inet_service; }}\n"
+        f" map listeners{family} {{ type {ADDRESS[family]} . inet_service : inet_service; counter; }}\n"
+        for family in FAMILIES
+    )
+
+
+def open_port(target: Target) -> int:
+    """Return the port for a place in ``listeners``. Restricted ones are not there: lo is where clients are checked."""
+    return REFUSED if target.ranges is not None else target.port
+
+
+def place_elements(verb: str, table: str, place: Place, port: int) -> Iterator[str]:
+    """Yield the commands that ``add`` or ``delete`` a place of :func:`place_sets`; see :func:`open_port`."""
+    key = f"{place.address} . {place.port}"
+    yield f"{verb} element inet {table} places{place.family} {{ {key} }}"
+    if port != REFUSED:
+        yield f"{verb} element inet {table} listeners{place.family} {{ {key} : {port} }}"
 
 
 def place(family: int) -> str:
@@ -57,16 +76,27 @@ def output() -> str:
     return chain("output", "route hook output priority mangle", lines)
 
 
-def self_nat(after: Iterable[str] = ()) -> str:
+TO_OWN_LISTENER = tuple(
+    f"meta mark {TO_LISTENER:#x} meta l4proto tcp redirect to :{IP[family]} daddr . tcp dport map @listeners{family}"
+    for family in FAMILIES
+)
+"""Send the node's own connections to their listener, in the hook ``output``."""
+
+
+def translation(after: Iterable[str] = (), own: Iterable[str] = TO_OWN_LISTENER) -> str:
     """End address translation for connections that go to a listener, before kube-proxy's nftables mode sees them.
 
     An accept in one table does not stop another one, but a connection is translated once only: a DNAT to the address
     it has anyway, one step before kube-proxy's priority, is the end of it (redirect 11, redirect-facts C).
+
+    For the node's own connections that is not enough. In its nftables mode kube-proxy then rejects what still goes to a
+    cluster IP, and in both modes what goes to a Service without endpoints. So these are translated, by ``own``, to the
+    port of their listener.
     """
     marks = f"{{ {TO_LISTENER:#x}, {REFUSE:#x} }}"
     itself = [f"meta mark {marks} dnat {ip} to {ip} daddr" for ip in IP.values()]
     before = chain("nat-prerouting", "nat hook prerouting priority -101", [*itself, *after])
-    return before + chain("nat-output", "nat hook output priority -101", itself)
+    return before + chain("nat-output", "nat hook output priority -101", [*own, *itself])
 
 
 def refusal() -> str:

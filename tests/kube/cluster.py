@@ -26,11 +26,17 @@ STOP_SECONDS = 20.0
 
 
 class Cluster:
-    """One Kubernetes API. :meth:`start` returns when it is ready; its parts can be killed and started again."""
+    """One Kubernetes API. :meth:`start` returns when it is ready; its parts can be killed and started again.
 
-    def __init__(self, programs: Path, folder: Path) -> None:
+    ``prefix`` are words before every command, as of ``nsenter``.
+    """
+
+    def __init__(
+        self, programs: Path, folder: Path, *, service_range: str = SERVICE_RANGE, prefix: Sequence[str] = ()
+    ) -> None:
         self.programs = programs
         self.folder = folder
+        self._service_range, self._prefix = service_range, prefix
         self.address = own_loopback()
         self.server = self.server_at(PORT)
         self.pki = Pki(folder / "pki")
@@ -110,7 +116,7 @@ class Cluster:
             "service-account-issuer": "https://kubernetes.default.svc",
             "service-account-key-file": self._account_keys.certificate,
             "service-account-signing-key-file": self._account_keys.key,
-            "service-cluster-ip-range": SERVICE_RANGE,
+            "service-cluster-ip-range": self._service_range,
             "shutdown-delay-duration": "0s",
         }
 
@@ -127,7 +133,7 @@ class Cluster:
     def _start(self, program: str, flags: Mapping[str, object], name: str = "") -> None:
         words = [f"--{flag}={value}" for flag, value in flags.items()]
         name = name or program
-        self._running[name] = Child([self.programs / program, *words], self.folder / f"{name}.log")
+        self._running[name] = Child([*self._prefix, self.programs / program, *words], self.folder / f"{name}.log")
 
     def _ready(self, port: int) -> bool:
         for child in self._running.values():
@@ -177,7 +183,12 @@ class Cluster:
 
     def run_kubectl(self, *words: str, text: str = "") -> subprocess.CompletedProcess[str]:
         """Run kubectl and return how it ended; words may name another configuration."""
-        command: Sequence[str | Path] = [self.programs / "kubectl", f"--kubeconfig={self.kubeconfig}", *words]
+        command: list[str | Path] = [
+            *self._prefix,
+            self.programs / "kubectl",
+            f"--kubeconfig={self.kubeconfig}",
+            *words,
+        ]
         return subprocess.run(command, input=text, capture_output=True, text=True, timeout=STOP_SECONDS, check=False)
 
     def logs(self) -> list[tuple[str, str]]:

@@ -11,24 +11,24 @@ from tests.redirect.rig.sockets import Answer, Connection
 from tests.redirect.rig.world import ENVOY, PLACES, POD, UPSTREAM_MARK, World, service, world
 
 ALL = ("client", "pod1", "node")
-NOT_THE_NODE = ("client", "pod1")  # whose connections kube-proxy's OUTPUT rejects: docs/redirect.md
 SITES: list[tuple[str, str, bool, tuple[str, ...]]] = [
     ("ebpf", "kube-proxy iptables, endpoints", False, ALL),
-    ("ebpf", "kube-proxy iptables, none", False, NOT_THE_NODE),
+    ("ebpf", "kube-proxy iptables, none", False, ALL),
     ("ebpf", "kube-proxy nftables, endpoints", False, ALL),
-    ("ebpf", "kube-proxy nftables, none", False, NOT_THE_NODE),
+    ("ebpf", "kube-proxy nftables, none", False, ALL),
     ("ebpf", "kube-proxy iptables, endpoints", True, ALL),
     ("iptables-nft", "no kube-proxy", False, ALL),
     ("iptables-nft", "kube-proxy iptables, endpoints", False, ALL),
     ("iptables-nft", "kube-proxy iptables, none", False, ALL),
     ("iptables-nft", "kube-proxy nftables, endpoints", False, ALL),
+    ("iptables-nft", "kube-proxy nftables, none", False, ("node",)),  # all others: docs/redirect.md
     ("iptables-nft", "kube-proxy iptables, endpoints", True, ALL),
     ("iptables-legacy", "kube-proxy legacy, endpoints", False, ALL),
     ("iptables-legacy", "kube-proxy legacy, none", True, ALL),
     ("nftables", "kube-proxy iptables, endpoints", False, ALL),
-    ("nftables", "kube-proxy iptables, none", False, NOT_THE_NODE),
+    ("nftables", "kube-proxy iptables, none", False, ALL),
     ("nftables", "kube-proxy nftables, endpoints", False, ALL),
-    ("nftables", "kube-proxy nftables, none", False, NOT_THE_NODE),
+    ("nftables", "kube-proxy nftables, none", False, ALL),
     ("nftables", "kube-proxy nftables, endpoints", True, ALL),
 ]
 

@@ -111,9 +111,10 @@ def test_only_clients_in_the_source_ranges_reach_a_restricted_frontend(node: Wor
     node.apply(service(ranges=("10.244.0.0/16", "fd00:244::/64")))
     for family in FAMILIES:
         place = PLACES["load balancer"](family)
-        outside = Connection(node.network, "client", *place, patience=0.5)
-        assert outside.outcome == "timeout"
-        outside.close()
+        for where in ("client", "node"):
+            outside = Connection(node.network, where, *place, patience=0.5)
+            assert outside.outcome == "timeout"
+            outside.close()
         assert isinstance(ask(node.network, "pod1", *place), Answer)
         assert isinstance(ask(node.network, "client", *PLACES["ClusterIP"](family)), Answer)
     node.apply(service(ranges=("0.0.0.0/0", "::/0")))

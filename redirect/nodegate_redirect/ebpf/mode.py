@@ -14,9 +14,10 @@ from nodegate_redirect.errors import KernelError, UnsupportedError
 from nodegate_redirect.host import interfaces, routing
 from nodegate_redirect.host.commands import find
 from nodegate_redirect.host.nft import Table, elements, nft
-from nodegate_redirect.mode import Applied, Count
-from nodegate_redirect.nft_chains import FAMILIES
-from nodegate_redirect.plan import Plan, Targets
+from nodegate_redirect.mode import Applied, Count, added
+from nodegate_redirect.nft_chains import FAMILIES, open_port
+from nodegate_redirect.nft_elements import read_listeners
+from nodegate_redirect.plan import REFUSED, Plan, Targets
 
 _PROGRAM = "redirect"
 _SIZES = {
@@ -62,7 +63,7 @@ class EbpfMode:
         held = self._targets if trust else None
         if held is not None:
             return Applied(tuple(self._change(plan, held)))
-        said = [*self.refresh().changes, *self._compare(plan), *self._compare_table(frozenset(plan.targets))]
+        said = [*self.refresh().changes, *self._compare(plan), *self._compare_table(_open_ports(plan.targets))]
         self._targets = plan.targets
         return Applied(tuple(said))
 
@@ -71,8 +72,9 @@ class EbpfMode:
         return Applied((*routing.ensure(), *self._load()))
 
     def counters(self) -> Mapping[Place, Count]:
-        """Return what was counted for each place: the packets that began its connections."""
-        return {maps.place_of(key): maps.count_of(value) for key, value in self._items("counts").items()}
+        """Return what was counted for each place: the packets that began its connections, the node's own too."""
+        by_program = {maps.place_of(key): maps.count_of(value) for key, value in self._items("counts").items()}
+        return added(by_program, ((place, count) for place, _, count in read_listeners(rules.TABLE)))
 
     def events(self) -> Mapping[str, int]:
         """Return what the program did with packets, by the names of :data:`maps.EVENTS`, on all CPUs together."""
@@ -129,7 +131,7 @@ class EbpfMode:
             return []
         with self._maps() as descriptors:
             number = self._write(descriptors, new, _places(old), frozenset(maps.client_keys(old)))
-        text = rules.changes(new.keys() - old.keys(), old.keys() - new.keys())
+        text = rules.changes(_open_ports(new), _open_ports(old))
         if text:
             nft(text)
         self._targets = plan.targets
@@ -161,12 +163,12 @@ class EbpfMode:
             delete(descriptors["clients"], key)
         return len(changed) + len(held.keys() - wanted.keys()) + len(wanted_clients ^ clients)
 
-    def _compare_table(self, places: frozenset[Place]) -> list[str]:
+    def _compare_table(self, places: Mapping[Place, int]) -> list[str]:
         """Make the table's sets hold the places, those where clients on this node connect to."""
         if not self._table.is_right():
-            return self._table.replace(rules.changes(places, frozenset()))
+            return self._table.replace(rules.changes(places, {}))
         held = _table_places()
-        text = rules.changes(places - held, held - places)
+        text = rules.changes(dict(places.items() - held.items()), dict(held.items() - places.items()))
         if not text:
             return []
         nft(text)
@@ -197,6 +199,11 @@ def _places(targets: Targets) -> dict[bytes, bytes]:
     return {maps.place_key(place): maps.target_value(target) for place, target in targets.items()}
 
 
-def _table_places() -> frozenset[Place]:
-    listed = (element["concat"] for family in FAMILIES for element in elements("set", rules.TABLE, f"places{family}"))
-    return frozenset(Place(address, int(port)) for address, port in listed)
+def _open_ports(targets: Targets) -> dict[Place, int]:
+    return {place: open_port(target) for place, target in targets.items()}
+
+
+def _table_places() -> dict[Place, int]:
+    places = (element["concat"] for family in FAMILIES for element in elements("set", rules.TABLE, f"places{family}"))
+    listeners = {place: port for place, port, _ in read_listeners(rules.TABLE)}
+    return {place: listeners.get(place, REFUSED) for place in (Place(address, int(port)) for address, port in places)}

@@ -7,8 +7,7 @@ the node itself come in through ``lo``, where the program is as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterator, Mapping
 
 from nodegate_redirect import nft_chains
 from nodegate_redirect.contract import Place
@@ -25,17 +24,15 @@ def body() -> str:
         [f"meta mark & {KIND_MASK:#x} == {TO_LISTENER:#x} notrack"],
     )
     answers = nft_chains.untracked_answers()
-    nat = nft_chains.self_nat()
+    nat = nft_chains.translation()
     return f"{nft_chains.place_sets()}{untracked}{answers}{nft_chains.output()}{nat}{nft_chains.refusal()}"
 
 
-def changes(new: AbstractSet[Place], gone: AbstractSet[Place]) -> str:
-    """Return the commands that remove places and add others; one transaction."""
+def changes(new: Mapping[Place, int], gone: Mapping[Place, int]) -> str:
+    """Return the commands that remove places with their ports and add others; one transaction."""
     return "".join(f"{line}\n" for line in (*_elements("delete", gone), *_elements("add", new)))
 
 
-def _elements(verb: str, places: Iterable[Place]) -> list[str]:
-    return [
-        f"{verb} element inet {TABLE} places{place.family} {{ {place.address} . {place.port} }}"
-        for place in sorted(places)
-    ]
+def _elements(verb: str, places: Mapping[Place, int]) -> Iterator[str]:
+    for place in sorted(places):
+        yield from nft_chains.place_elements(verb, TABLE, place, places[place])

@@ -106,6 +106,9 @@ def _output(shape: Shape) -> Iterator[str]:
     yield f"{new} {to_frontend} -j CONNMARK --set-xmark {TO_LISTENER:#x}/{KIND_MASK:#x}"
     marked = f"-m connmark --mark {TO_LISTENER:#x}/{KIND_MASK:#x} -m conntrack --ctdir ORIGINAL"
     yield f"-p tcp {marked} {_SET_TO_LISTENER}"
+    # By this mark the nat table finds the listener; who may connect to a restricted place is decided on lo.
+    is_open = f"-m set ! --match-set {names.restricted} dst,dst"
+    yield f"{new} {is_open} -j SET --map-set {names.frontends} dst,dst --map-mark"
 
 
 def _nat(shape: Shape) -> Iterator[str]:

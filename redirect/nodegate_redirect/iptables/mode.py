@@ -10,11 +10,11 @@ from nodegate_redirect.host import bridges, routing
 from nodegate_redirect.host.commands import find
 from nodegate_redirect.iptables import saved, sets
 from nodegate_redirect.iptables.chains import PROBE, TABLES, Shape, chains
+from nodegate_redirect.iptables.own import OwnClients
 from nodegate_redirect.iptables.programs import BACKENDS, Programs, change_sets, destroy_set, detect_backend, saved_sets
 from nodegate_redirect.marks import port_of
 from nodegate_redirect.mode import Applied, Count
 from nodegate_redirect.plan import REFUSED, Plan, Targets
-from nodegate_redirect.self_nat import self_nat
 
 FAMILIES = (4, 6)
 
@@ -32,7 +32,7 @@ class IptablesMode:
         self._programs = Programs(backend or detect_backend())
         self._known: dict[int, Shape] = {}
         self._held: Targets | None = None
-        self._self_nat = self_nat()
+        self._own = OwnClients()
 
     def require(self) -> None:
         """Raise UnsupportedError when a program is missing, KernelError when the kernel has not what our rules need."""
@@ -54,10 +54,10 @@ class IptablesMode:
     def apply(self, plan: Plan, *, trust: bool = False) -> Applied:
         """Make the kernel hold the plan; see :class:`nodegate_redirect.mode.Mode`."""
         held, self._held = self._held if trust else None, None
-        if held is not None:
-            said = self._change(plan, held)
-        else:
-            said = [*routing.ensure(), *self._self_nat.ensure(), *self._compare(plan)]
+        trust = held is not None
+        said = [*(() if trust else routing.ensure()), *self._own.ensure(plan.ports, trust=trust)]
+        said += self._compare(plan) if held is None else self._change(plan, held)
+        self._own.keep_only(plan.ports)
         self._held = plan.targets
         return Applied(tuple(said))
 
@@ -89,7 +89,7 @@ class IptablesMode:
             for name in there:
                 destroy_set(name)
             said += [f"ipset {name}: removed." for name in there]
-        said += [*self._self_nat.remove(), *(routing.remove() if shared else ())]
+        said += [*self._own.remove(), *(routing.remove() if shared else ())]
         self._held = None
         return Applied(tuple(said))
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from nodegate_redirect.contract import Place
 from nodegate_redirect.host import bridges, routing
 from nodegate_redirect.host.nft import Table, check, elements, nft
-from nodegate_redirect.mode import Applied, Count
+from nodegate_redirect.mode import Applied, Count, added
 from nodegate_redirect.nft_chains import FAMILIES
+from nodegate_redirect.nft_elements import read_listeners, read_map
 from nodegate_redirect.nftables.rules import PORT_CHAINS, TABLE, body, changes, parse_chain
 from nodegate_redirect.plan import REFUSED, Plan, Target, Targets
 
@@ -54,8 +54,9 @@ class NftablesMode:
         return Applied(tuple(routing.ensure()))
 
     def counters(self) -> Mapping[Place, Count]:
-        """Return what was counted for each place: packets that began its connections, and a node's own twice."""
-        return {place: count for place, _, count in _read()}
+        """Return what was counted for each place: packets that began its connections, the node's own too."""
+        from_outside = {place: count for place, _, count in _read()}
+        return added(from_outside, ((place, count) for place, _, count in read_listeners(TABLE)))
 
     def events(self) -> Mapping[str, int]:
         """Return nothing: places are all that is counted."""
@@ -95,14 +96,5 @@ def _table(*, bridged: bool) -> Table:
 
 
 def _read() -> Iterator[tuple[Place, int, Count]]:
-    for family in FAMILIES:
-        for key, verdict in elements("map", TABLE, f"frontends{family}"):
-            yield _element(key, verdict)
-
-
-def _element(key: Any, verdict: Any) -> tuple[Place, int, Count]:
-    counted = key["elem"].get("counter", {}) if "elem" in key else {}
-    place = key["elem"]["val"] if "elem" in key else key
-    address, port = place["concat"]
-    count = Count(counted.get("packets", 0), counted.get("bytes", 0))
-    return Place(address, int(port)), parse_chain(verdict["goto"]["target"]), count
+    for place, verdict, count in read_map(TABLE, "frontends"):
+        yield place, parse_chain(verdict["goto"]["target"]), count

@@ -30,7 +30,7 @@ def body(*, bridged: bool) -> str:
     ``bridged`` says whether the frames of bridges come by here.
     """
     ports = " map bridged { type mark : verdict; }\n" if bridged else ""
-    nat = nft_chains.self_nat(["meta mark vmap @bridged"] if bridged else [])
+    nat = nft_chains.translation(["meta mark vmap @bridged"] if bridged else [])
     maps = (*_maps(), nft_chains.place_sets(), ports)
     chains = (_refuse(), _untracked(bridged=bridged), _prerouting(), nft_chains.output(), nat, nft_chains.refusal())
     return "".join((*maps, *chains))
@@ -121,7 +121,7 @@ def _elements(verb: str, frontend: Place, target: Target) -> Iterator[str]:
     family, key = frontend.family, f"{frontend.address} . {frontend.port}"
     leads = _REFUSING if target.port == REFUSED else f"to-{target.port}"
     yield f"{verb} element inet {TABLE} frontends{family} {{ {key} : goto {leads} }}"
-    yield f"{verb} element inet {TABLE} places{family} {{ {key} }}"
+    yield from nft_chains.place_elements(verb, TABLE, frontend, nft_chains.open_port(target))
     if target.ranges is not None:
         yield f"{verb} element inet {TABLE} restricted{family} {{ {key} }}"
         for network in _networks(target.ranges, family):

@@ -110,6 +110,7 @@ _NFT = """table {ip} kube-proxy {{
  map service-nodeports {{ type inet_proto . inet_service : verdict; }}
  map no-endpoint-services {{ type {addr} . inet_proto . inet_service : verdict; }}
  map no-endpoint-nodeports {{ type inet_proto . inet_service : verdict; }}
+ set cluster-ips {{ type {addr}; elements = {{ {f.cluster_ip} }}; }}
  set nodeport-ips {{ type {addr}; elements = {{ {f.node}, {f.bridge} }}; }}
  chain services {{
   {ip} daddr . meta l4proto . th dport vmap @service-ips
@@ -119,9 +120,18 @@ _NFT = """table {ip} kube-proxy {{
   {ip} daddr @nodeport-ips meta l4proto . th dport vmap @no-endpoint-nodeports
   {ip} daddr . meta l4proto . th dport vmap @no-endpoint-services
  }}
- chain filter-input {{ type filter hook input priority -110; ct state new jump endpoints-check; }}
- chain filter-forward {{ type filter hook forward priority -110; ct state new jump endpoints-check; }}
- chain filter-output {{ type filter hook output priority -110; ct state new jump endpoints-check; }}
+ chain cluster-ips-check {{ {ip} daddr @cluster-ips reject; }}
+ chain filter-input {{ type filter hook input priority filter; ct state new jump endpoints-check; }}
+ chain filter-forward {{
+  type filter hook forward priority filter
+  ct state new jump endpoints-check
+  ct state new jump cluster-ips-check
+ }}
+ chain filter-output {{
+  type filter hook output priority filter
+  ct state new jump endpoints-check
+  ct state new jump cluster-ips-check
+ }}
  chain nat-prerouting {{ type nat hook prerouting priority dstnat; jump services; }}
  chain nat-output {{ type nat hook output priority -100; jump services; }}
  chain nat-postrouting {{ type nat hook postrouting priority srcnat; jump masquerading; }}

@@ -28,6 +28,7 @@ from tests.e2e.rig.manifests import Folder, Manifest, endpoint_slice, ingress, i
 from tests.e2e.rig.manifests import service as plain_service
 from tests.e2e.rig.processes import Child, python
 from tests.e2e.rig.waiting import eventually
+from tests.redirect.rig.kernel import kernel_of
 from tests.redirect.rig.kube_proxy import FAMILIES, NODE_PORT, POD_PORT
 from tests.redirect.rig.namespaces import Network, network
 from tests.redirect.rig.world import KUBE_PROXIES, PINS
@@ -52,7 +53,9 @@ class Request:
 class Stack:
     """The processes of one node. ``agent_flags`` say which mode; everything ends with ``stack``."""
 
-    def __init__(self, network: Network, folder: Path, envoy: Path, agent_flags: Sequence[str], stack: ExitStack):
+    def __init__(
+        self, network: Network, folder: Path, envoy: Path, agent_flags: Sequence[str], stack: ExitStack
+    ) -> None:
         self.network, self.folder = network, folder
         self._envoy_binary, self._agent_flags, self._stack = envoy, list(agent_flags), stack
         self._numbers = itertools.count()
@@ -60,6 +63,7 @@ class Stack:
         self.manifests.put(ingress_class(), ingress(NAMESPACE, "web", {"/": POD}), ingress_service())
         self.manifests.put(plain_service(NAMESPACE, POD), pod_endpoints())
         self.planes = [self._control_plane(number) for number in range(1)]
+        self.before = kernel_of(network)
         self.envoy: Child
         self.agent: Child
 
@@ -92,7 +96,7 @@ class Stack:
         )
         command = envoy_command(self._envoy_binary, bootstrap(settings), *_ENVOY_FLAGS)
         self.envoy = self._in("node", command, "envoy")
-        self.eventually(lambda: self.ports(), what="listeners in Envoy")
+        self.eventually(self.ports, what="listeners in Envoy")
 
     def start_agent(self, plane: ControlPlane | None = None, *more: str) -> None:
         """Start the agent; it is not waited for."""

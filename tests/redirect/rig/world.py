@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from nodegate_redirect.iptables import IptablesMode
 from nodegate_redirect.mode import Applied, Mode
 from nodegate_redirect.nftables import NftablesMode
 from nodegate_redirect.plan import Node, Plan, make_plan
+from tests.redirect.rig.kernel import kernel_of
 from tests.redirect.rig.kube_proxy import FAMILIES, NODE_PORT, POD_PORT, install_iptables, install_nftables
 from tests.redirect.rig.namespaces import Network, network
 from tests.redirect.rig.sockets import Server
@@ -125,18 +125,8 @@ class World:
         return self.network.inside("node", self.mode.cleanup)
 
     def kernel(self) -> str:
-        """Return everything the kernel holds that redirects could have to do with, without counters and times.
-
-        And without the routes that the kernel makes for addresses: some come a while after their interface.
-        """
-        said = self.network.run(
-            "node",
-            "iptables-nft-save; ip6tables-nft-save; iptables-legacy-save; ip6tables-legacy-save; nft list ruleset; "
-            "ipset save; for f in -4 -6; do ip $f rule; ip $f route show table all; done; "
-            "for d in lo eth0 cbr0 vpod1 vpod2; do tc qdisc show dev $d; tc filter show dev $d ingress; done",
-        )
-        volatile = r"\[\d+:\d+\]|packets \d+ bytes \d+|expires \d+sec|^#.*$|^.* proto kernel .*$|initval \S+"
-        return re.sub(volatile, "", said, flags=re.MULTILINE)
+        """Return everything the node's kernel holds that redirects could have to do with."""
+        return kernel_of(self.network)
 
 
 @contextmanager

@@ -19,6 +19,9 @@ places = st.builds(
 )
 
 
+ports = st.one_of(st.just(REFUSED), st.integers(1, 65535))
+
+
 @given(places)
 def test_a_key_is_read_back_as_the_place_it_was_made_of(place: Place) -> None:
     key = maps.place_key(place)
@@ -48,8 +51,10 @@ def test_the_names_of_events_are_those_of_the_program() -> None:
     assert [name.lower() for name in listed] == [*maps.EVENTS, "events"]
 
 
-@given(st.frozensets(places, max_size=6), st.frozensets(places, max_size=6))
-def test_changes_of_the_table_name_only_what_differs(wanted: frozenset[Place], held: frozenset[Place]) -> None:
-    text = rules.changes(wanted - held, held - wanted)
-    assert text.count("add element") == len(wanted - held)
-    assert text.count("delete element") == len(held - wanted)
+@given(st.dictionaries(places, ports, max_size=6), st.dictionaries(places, ports, max_size=6))
+def test_a_place_of_the_table_is_in_a_set_and_in_a_map_if_it_has_a_listener(
+    new: dict[Place, int], gone: dict[Place, int]
+) -> None:
+    text = rules.changes(new, gone)
+    assert text.count("add element") == sum(1 if port == REFUSED else 2 for port in new.values())
+    assert text.count("delete element") == sum(1 if port == REFUSED else 2 for port in gone.values())

@@ -1,0 +1,26 @@
+"""Reads the maps of nft_chains back from the kernel, with what was counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from nodegate_redirect.contract import Place
+from nodegate_redirect.host.nft import elements
+from nodegate_redirect.mode import Count
+from nodegate_redirect.nft_chains import FAMILIES
+
+
+def read_listeners(table: str) -> Iterator[tuple[Place, int, Count]]:
+    """Yield every place of a node's own clients that has a listener, its port, and what was counted."""
+    for place, port, count in read_map(table, "listeners"):
+        yield place, int(port), count
+
+
+def read_map(table: str, name: str) -> Iterator[tuple[Place, Any, Count]]:
+    """Yield each place of a map, ``name`` in both families, what it leads to, and what was counted."""
+    for family in FAMILIES:
+        for key, value in elements("map", table, f"{name}{family}"):
+            counted = key["elem"].get("counter", {}) if "elem" in key else {}
+            address, port = (key["elem"]["val"] if "elem" in key else key)["concat"]
+            yield Place(address, int(port)), value, Count(counted.get("packets", 0), counted.get("bytes", 0))

@@ -1,0 +1,121 @@
+"""What happens to clients while things happen to the node: every request of a constant load counts.
+
+Half of the load opens a connection for each request, the other half keeps its connections; no request is sent twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from nodegate_redirect.contract import Place
+from tests.e2e.rig.load import Report
+from tests.redirect.rig.kernel import kernel_of, without_empty_tables
+from tests.redirect.rig.sockets import Connection
+from tests.redirect.rig.stack import STACKS, Stack, ingress_service, stack
+from tests.redirect.rig.world import PLACES
+
+MODES = [name for name in STACKS if name not in {"ebpf, kube-proxy nftables", "iptables-legacy, kube-proxy legacy"}]
+FRONTENDS = (("client", PLACES["NodePort"](4)), ("pod1", PLACES["ClusterIP"](6)), ("node", PLACES["load balancer"](4)))
+
+
+@pytest.fixture(params=MODES)
+def node(request: pytest.FixtureRequest, envoy_binary: Path, tmp_path: Path) -> Iterator[Stack]:
+    """Return a node on which everything runs."""
+    with stack(request.param, tmp_path, envoy_binary) as made:
+        yield made
+
+
+@contextmanager
+def load(node: Stack, record: Callable[[str, object], None]) -> Iterator[list[Report]]:
+    """Send requests from outside, from a pod and from the node; the reports are there at the end."""
+    reports: list[Report] = []
+    running = [node.load(where, place, fresh=fresh, rate=40) for where, place in FRONTENDS for fresh in (True, False)]
+    try:
+        yield reports
+    finally:
+        reports += [one.finish() for one in running]
+        sent, failed = sum(one.sent for one in reports), sum(one.failed for one in reports)
+        record("load", f"sent {sent}, failed {failed}")
+
+
+def flawless(reports: list[Report]) -> None:
+    """Raise unless every request was answered."""
+    for report in reports:
+        report.require_flawless()
+        assert report.sent > 0
+
+
+def test_an_agent_that_is_killed_and_started_again_touches_no_rule(
+    node: Stack, record_property: Callable[[str, object], None]
+) -> None:
+    """What is in the kernel outlives the agent, and a new one finds that it is right (DESIGN 3.7, redirect 6)."""
+    before = kernel_of(node.network)
+    with load(node, record_property) as reports:
+        node.agent.kill()
+        assert kernel_of(node.network) == before
+        node.start_agent()
+        node.wait_until_installed()
+        assert node.metric("nodegate_agent_repairs_total") == 0
+        assert kernel_of(node.network) == before
+    flawless(reports)
+
+
+def test_what_a_stranger_flushes_is_put_back(node: Stack, record_property: Callable[[str, object], None]) -> None:
+    """The agent hears of it from the kernel; what comes between goes to kube-proxy's Pod (redirect 11)."""
+    before = kernel_of(node.network)
+    with load(node, record_property) as reports:
+        node.network.run("node", FLUSH)
+        node.eventually(lambda: node.metric("nodegate_agent_repairs_total") > 0, what="a repair")
+        node.eventually(lambda: kernel_of(node.network) == before, what="everything back in place")
+    assert sum(report.sent for report in reports) > 0
+    assert node.ask("client", PLACES["ClusterIP"](4)).logged
+
+
+EXTERNAL = Place("198.51.100.7", 80)
+FLUSH = "ip rule del pref 9; ip -6 rule del pref 9"
+
+
+def test_a_replica_for_envoy_and_another_for_the_agent_serve_as_one(
+    node: Stack, record_property: Callable[[str, object], None]
+) -> None:
+    """Nothing has to know on which replica a node's Envoy and agent are connected (DESIGN 3.3)."""
+    second = node.add_control_plane()
+    with load(node, record_property) as reports:
+        node.agent.kill()
+        node.start_agent(second)
+        node.wait_until_installed()
+        changed = ingress_service()
+        changed["spec"]["externalIPs"] = [EXTERNAL.address]
+        node.manifests.put(changed)
+        node.eventually(lambda: node.ask("client", EXTERNAL).logged, what="the new frontend")
+    flawless(reports)
+
+
+def test_an_envoy_that_is_gone_is_a_refusal_and_never_a_loop_and_one_that_returns_serves(node: Stack) -> None:
+    """Connections in the meantime are refused at once; whoever connects afterwards is served (redirect 6)."""
+    node.envoy.kill()
+
+    def refused() -> bool:
+        outcomes = [Connection(node.network, where, *place, patience=2).ask() for where, place in FRONTENDS]
+        assert set(outcomes) <= {"refused", "reset"}, outcomes
+        return True
+
+    node.eventually(refused, what="refusals")
+    node.start_envoy()
+    for where, place in FRONTENDS:
+        node.eventually(lambda w=where, p=place: node.ask(w, p).status == 200, what=f"an answer at {place}")
+
+
+def test_a_cleanup_leaves_the_node_as_it_was_before_the_agent(
+    node: Stack,
+) -> None:
+    """All of it goes and nothing else: rules, sets, routes, filters and pins (issue 7, 2)."""
+    node.agent.stop()
+    node.clean_up()
+    assert without_empty_tables(kernel_of(node.network)) == without_empty_tables(node.before)
+    assert node.ask("client", PLACES["ClusterIP"](4)).logged == {}
+    assert node.ask("client", PLACES["ClusterIP"](4)).body == "pod"
