@@ -7,11 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from nodegate_redirect.contract import Place
-from nodegate_redirect.ebpf import pins
 from tests.redirect.rig.cluster import Node, cluster_node, dummy_slices, ingress_service, pod_slices, service
 from tests.redirect.rig.kube_proxy import FAMILIES
 from tests.redirect.rig.sockets import Answer, Connection
-from tests.redirect.rig.world import ENVOY, MODES, PINS, PLACES, POD, World
+from tests.redirect.rig.world import ENVOY, MODES, PLACES, POD, World, forget_pins
 from tests.redirect.rig.world import service as redirect
 from tools.kubernetes import AssetsError, present
 
@@ -44,7 +43,7 @@ def node(cluster: Node, request: pytest.FixtureRequest) -> Iterator[World]:
     cluster.put(*pod_slices("nodegate-web"))
     made = World(cluster.network, cluster.network.inside("node", MODES[mode]))
     with made.stack:
-        made.stack.callback(pins.remove, PINS)
+        made.stack.callback(forget_pins)
         made.stack.callback(cluster.remove_kube_proxy)
         made.stack.callback(made.cleanup)
         made.pods()

@@ -19,7 +19,6 @@ from nodegate.bootstrap import BootstrapSettings, bootstrap
 from nodegate.demo.envoy_process import envoy_command
 from nodegate.settings import TcpAddress, parse_address
 from nodegate_redirect.contract import Place
-from nodegate_redirect.ebpf import pins
 from tests.e2e.rig.control_plane import ControlPlane
 from tests.e2e.rig.fetching import Answer, fetch
 from tests.e2e.rig.load import Load
@@ -31,7 +30,7 @@ from tests.e2e.rig.waiting import eventually
 from tests.redirect.rig.kernel import kernel_of
 from tests.redirect.rig.kube_proxy import FAMILIES, NODE_PORT, POD_PORT
 from tests.redirect.rig.namespaces import Network, network
-from tests.redirect.rig.world import KUBE_PROXIES, PINS
+from tests.redirect.rig.world import KUBE_PROXIES, PINS, forget_pins
 
 NAMESPACE = "default"
 POD = "pod"
@@ -213,7 +212,7 @@ def stack(name: str, folder: Path, envoy: Path) -> Iterator[Stack]:
     kube_proxy, flags = STACKS[name]
     with network() as made, ExitStack() as ending:
         KUBE_PROXIES[kube_proxy](made)
-        ending.callback(pins.remove, PINS)
+        ending.callback(forget_pins)
         node = Stack(made, folder, envoy, [*flags, "--bpf-folder", str(PINS)], ending)
         node.start()
         yield node

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nodegate_redirect.contract import Place, Redirect
-from nodegate_redirect.ebpf import EbpfMode, pins
+from nodegate_redirect.ebpf import EbpfMode
 from nodegate_redirect.host import addresses, sockets
 from nodegate_redirect.iptables import IptablesMode
 from nodegate_redirect.mode import Applied, Mode
@@ -129,6 +130,13 @@ class World:
         return kernel_of(self.network)
 
 
+def forget_pins() -> None:
+    """Unmount the folder of pins with everything in it; the agent's own cleanup leaves what others may have there."""
+    subprocess.run(["umount", PINS], check=False, capture_output=True)
+    with suppress(FileNotFoundError):
+        PINS.rmdir()
+
+
 @contextmanager
 def world(mode: str, kube_proxy: str = "no kube-proxy", *, bridged: bool = False) -> Iterator[World]:
     """Build a network with somebody else's rules in it, and remove it at the end."""
@@ -136,5 +144,5 @@ def world(mode: str, kube_proxy: str = "no kube-proxy", *, bridged: bool = False
         if bridged:
             made.bridged(on=True)
         KUBE_PROXIES[kube_proxy](made)
-        stack.callback(pins.remove, PINS)  # pins belong to the machine and not to a network namespace
+        stack.callback(forget_pins)  # pins belong to the machine and not to a network namespace
         yield World(made, made.inside("node", MODES[mode]), stack)
