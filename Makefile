@@ -74,8 +74,9 @@ validate-static: install ## Let Envoy check the static configuration made from e
 	"$${NODEGATE_ENVOY:?is not set and could not be installed}" --mode validate -c build/bookinfo-static.yaml
 
 .PHONY: bench
-bench: install ## Measure nodegate beside its peers and print the tables
+bench: install ## Measure nodegate beside its peers, and what objects cost, and print the tables
 	@$(BIN)/python -m bench $(BENCH_ARGS)
+	@$(BIN)/python -m bench.ingress
 
 .PHONY: lock
 lock: install ## Write requirements/*.txt anew from pyproject.toml

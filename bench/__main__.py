@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
 import click
 
 from bench.driver import raise_descriptor_limit
-from bench.report import table
+from bench.report import table, write_between
 from bench.scenarios import ALL
 from bench.scenarios.scenario import Scenario
 from bench.servers import TITLES
@@ -38,7 +34,7 @@ def main(only: str, servers: str, repetitions: int, scale: float, write: Path | 
         tables.append(table(scenario, results, scale))
         click.echo(tables[-1])
     if write is not None:
-        _replace_tables(write, tables)
+        write_between(write, *_MARKS, tables)
 
 
 def _measure(
@@ -57,16 +53,7 @@ def _medians(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {key: median(run[key] for run in runs) for key in runs[0]}
 
 
-_BEGIN, _END = "<!-- tables: written by bench -->", "<!-- end of tables -->"
-
-
-def _replace_tables(document: Path, tables: Sequence[str]) -> None:
-    before, _, rest = document.read_text().partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    command = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
-    machine = f"{os.cpu_count()} CPUs, Python {platform.python_version()}"
-    run = f"Last run: {datetime.now(UTC):%Y-%m-%d}, {machine}: `{command}`"
-    document.write_text(f"{before}{_BEGIN}\n{run}\n\n" + "\n".join(tables) + f"{_END}{after}")
+_MARKS = ("<!-- tables: written by bench -->", "<!-- end of tables -->")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from math import isnan
+from pathlib import Path
 
 from bench.scenarios.scenario import Figure, Scenario
 from bench.servers import NODEGATE, TITLES
@@ -27,6 +33,17 @@ def table_of(title: str, figures: Sequence[Figure], results: Results, ours: str)
         if ours in results and name != ours:
             rows.append([f"{ours} / {name}", *(_ratio(figure, results[ours], found) for figure in figures)])
     return f"### {title}\n\n{_aligned(rows)}\n"
+
+
+def write_between(document: Path, begin: str, end: str, tables: Sequence[str]) -> None:
+    """Put tables into a document in place of what is between two marks, and when and where they were measured."""
+    before, _, rest = document.read_text().partition(begin)
+    _, _, after = rest.partition(end)
+    module = Path(sys.argv[0]).parent.relative_to(Path.cwd()).as_posix().replace("/", ".")
+    command = shlex.join(["python", "-m", module, *sys.argv[1:]])
+    machine = f"{os.cpu_count()} CPUs, Python {platform.python_version()}"
+    run = f"Last run: {datetime.now(UTC):%Y-%m-%d}, {machine}: `{command}`"
+    document.write_text(f"{before}{begin}\n{run}\n\n" + "\n".join(tables) + f"{end}{after}")
 
 
 def _value(figure: Figure, value: float) -> str:

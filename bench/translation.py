@@ -11,38 +11,20 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 
+from bench.ingress.world import endpoints, ingress, objects, service
 from nodegate.model.changes import Change, Claimed, Upsert
-from nodegate.model.objects import (
-    SERVICE_NAME_LABEL,
-    Endpoint,
-    EndpointPort,
-    EndpointSlice,
-    HTTPIngressPath,
-    HTTPIngressRuleValue,
-    Ingress,
-    IngressBackend,
-    IngressRule,
-    IngressServiceBackend,
-    IngressSpec,
-    Metadata,
-    Service,
-    ServiceBackendPort,
-    ServicePort,
-    ServiceSpec,
-)
 from nodegate.translate.index import Index
 from nodegate.translate.settings import ListenerMode, Settings
 from nodegate.translate.step import step
 
 SIZES = (100, 1_000, 10_000)
 REPEATED = 100
-_START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def main() -> None:
     """Print a row for each mode and size."""
+    gc.set_threshold(1_000_000)  # as serve does until the first listing is in
     sizes = [int(size) for size in sys.argv[1:]] or SIZES
     print("| listeners | Services | from nothing | endpoint event | Service event | Ingress event |")
     print("|---|---|---|---|---|---|")
@@ -77,34 +59,11 @@ def _single(index: Index, event: Callable[[int], Change], size: int) -> str:
 
 
 def world(size: int) -> Iterator[Change]:
-    """Yield as many Services, EndpointSlices and Ingresses as asked for, and a port for every listener."""
+    """Yield all objects, and a port for every listener."""
+    yield from objects(size)
     for number in range(size):
-        yield Upsert(service(number))
-        yield Upsert(endpoints(number, 0))
-        yield Upsert(ingress(number, "/"))
         yield Claimed(f"default/web-{number}/http", 10_000 + number)
     yield Claimed("shared/http", 9_000)
-
-
-def service(number: int, generation: int = 0) -> Service:
-    """Return one Service; its annotations differ with the generation."""
-    metadata = Metadata(f"app-{number}", "default", annotations={"generation": str(generation)})
-    return Service(metadata, ServiceSpec(ports=(ServicePort(80, "http"),)))
-
-
-def endpoints(number: int, generation: int) -> EndpointSlice:
-    """Return the ten endpoints of one Service."""
-    ips = [f"10.{number >> 8 & 255}.{number & 255}.{generation * 10 + last}" for last in range(10)]
-    metadata = Metadata(f"app-{number}-1", "default", labels={SERVICE_NAME_LABEL: f"app-{number}"})
-    return EndpointSlice(metadata, "IPv4", tuple(Endpoint((ip,)) for ip in ips), (EndpointPort("http", 8080),))
-
-
-def ingress(number: int, *paths: str) -> Ingress:
-    """Return one Ingress with a host of its own."""
-    backend = IngressBackend(IngressServiceBackend(f"app-{number}", ServiceBackendPort(number=80)))
-    rule = HTTPIngressRuleValue(tuple(HTTPIngressPath("Prefix", backend, path) for path in paths))
-    metadata = Metadata(f"web-{number}", "default", creation_timestamp=_START + timedelta(seconds=number))
-    return Ingress(metadata, IngressSpec("nodegate", rules=(IngressRule(f"h{number}.example.com", rule),)))
 
 
 def _other_endpoints(number: int) -> Change:
@@ -116,7 +75,7 @@ def _other_service(number: int) -> Change:
 
 
 def _other_ingress(number: int) -> Change:
-    return Upsert(ingress(number, "/", "/new"))
+    return Upsert(ingress(number, 1))
 
 
 if __name__ == "__main__":

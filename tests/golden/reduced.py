@@ -15,8 +15,7 @@ from nodegate.snapshot.facts import NodeFacts
 from nodegate.translate.clusters import cluster
 from nodegate.translate.listeners import Chain, Place, listener
 from nodegate.translate.names import ClusterKey, Scheme
-from nodegate.translate.render import REDACTED, as_plain, rendered
-from nodegate.translate.routes import retry_policy
+from nodegate.translate.render import REDACTED, rendered
 from nodegate.translate.settings import Settings
 
 Plain = dict[str, Any]
@@ -48,7 +47,6 @@ def _route(resource: Plain) -> Plain:
     hosts = {}
     for host in resource.get("virtual_hosts", ()):
         assert host["domains"] == [host["name"]]
-        assert host["retry_policy"] == _retry_policy()
         hosts[host["name"]] = [_one_route(route) for route in host.get("routes", ())]
     kept = {key: value for key, value in resource.items() if key not in {"name", "virtual_hosts"}}
     assert kept.pop("ignore_port_in_host_matching") is True
@@ -144,8 +142,3 @@ def _default_cluster(name: str) -> Plain:
 def _default_listener(base: str, port: int, scheme: Scheme) -> Plain:
     made = listener(Place(base, port, scheme), Settings(), [Chain("", (), "")], {}, ())
     return rendered(made.resolve(NodeFacts()))
-
-
-@cache
-def _retry_policy() -> Plain:
-    return as_plain(retry_policy())

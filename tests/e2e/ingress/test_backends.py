@@ -98,6 +98,14 @@ def test_a_dead_endpoint_is_not_noticed(gateway: Gateway, echo: MakeEcho) -> Non
     assert gateway.stats(r"default/app/80\.upstream_rq_retry$")["cluster.default/app/80.upstream_rq_retry"] > 0
 
 
+def test_a_service_can_do_without_retries(gateway: Gateway, echo: MakeEcho) -> None:
+    """Who counts every request says so of the Service; then a dead endpoint is noticed (ingress.md 43)."""
+    dead = endpoints("app", "127.0.0.1", port=free_port(), name="app-dead")
+    gateway.serve(WEB, service("app", retries="0"), dead, echo("app").slice("app"))
+    assert {gateway.get().status for _ in range(30)} == {200, 503}
+    assert gateway.stats(r"default/app/80\.upstream_rq_retry$")["cluster.default/app/80.upstream_rq_retry"] == 0
+
+
 def test_a_request_that_reached_an_application_is_not_repeated(gateway: Gateway, echo: MakeEcho) -> None:
     """An answer of 500 or 503 is the application's own: it is passed on, not retried (ingress.md 43)."""
     app = echo("app", answer=lambda _: 503)

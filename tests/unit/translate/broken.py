@@ -126,12 +126,11 @@ def _address_type(name: str) -> Objects:
 
 
 def _unknown_annotation(name: str) -> Objects:
-    return [ingress(name, rule({"/": "app:80"}), time_out="5s", x="")]
+    return [ingress(name, rule({"/": "app:80"}), time_out="5s", x="", retries="3")]
 
 
 _UNREADABLE = {
     "timeout": "soon",
-    "retries": "-1",
     "canary": "app=app:101",
     "rate-limit": "1/y",
     "allow-ranges": "::/129",
@@ -149,7 +148,10 @@ _UNREADABLE = {
 def _invalid_annotation(name: str) -> Objects:
     annotated = ingress(name, rule({"/": f"{name}-svc:80"}))
     annotated.metadata.annotations.update({f"nodegate.dev/{key}": value for key, value in _UNREADABLE.items()})
-    return [annotated, service(f"{name}-svc", affinity="mood", protocol="spdy", locality="far", connect_timeout="x")]
+    return [
+        annotated,
+        service(f"{name}-svc", affinity="mood", protocol="spdy", locality="far", connect_timeout="x", retries="-1"),
+    ]
 
 
 def _certificate_not_served(name: str) -> Objects:

@@ -37,13 +37,13 @@ HOSTS = st.sampled_from(["", "a.example", "*.a.example", "B.example", "x.a.examp
 PATHS = st.sampled_from(["/", "/a", "/a/", "/a/b", "=/a", "=/a/", "=/", "no-slash", "/a?b", "/.well-known"])
 BACKENDS = st.sampled_from(["app:80", "app:web", "db:80", "db:none", "db:81"])
 INGRESS_ANNOTATIONS = st.dictionaries(
-    st.sampled_from(["listener_mode", "timeout", "retries", "canary", "allow_ranges", "ssl_redirect", "unknown"]),
+    st.sampled_from(["listener_mode", "timeout", "canary", "allow_ranges", "ssl_redirect", "unknown"]),
     st.sampled_from(["shared", "dedicated", "3", "app=db:10", "10.0.0.0/8", "false", ""]),
     max_size=2,
 )
 SERVICE_ANNOTATIONS = st.dictionaries(
-    st.sampled_from(["protocol", "affinity", "locality", "upstream_ca", "outlier_detection"]),
-    st.sampled_from(["https", "h2c", "client-ip", "node", "one", "true"]),
+    st.sampled_from(["protocol", "affinity", "locality", "upstream_ca", "outlier_detection", "retries"]),
+    st.sampled_from(["https", "h2c", "client-ip", "node", "one", "true", "3"]),
     max_size=2,
 )
 SETTINGS = st.sampled_from(

@@ -13,9 +13,10 @@ from enum import StrEnum
 from functools import partial
 from typing import Any, TypeVar
 
+from nodegate.model.generated_service import INGRESS_ANNOTATION, PORTS_ANNOTATION, REFUSED_ANNOTATION
 from nodegate.model.objects import Ingress, Service
 from nodegate.model.problem import Problem
-from nodegate.model.refs import Ref
+from nodegate.model.refs import Kind, Ref
 from nodegate.translate import codes
 from nodegate.translate.annotation_values import (
     absolute_path,
@@ -107,15 +108,6 @@ INGRESS_ANNOTATIONS = (
         "60s",
         "How long a request may stay without a byte in either direction (default 300s).",
         _set("idle_timeout", duration),
-    ),
-    Annotation(
-        "retries",
-        "3",
-        "How often a request is tried again that reached no application (default 2); 0 is never.",
-        _set("retries", partial(number, lowest=0, highest=10)),
-    ),
-    Annotation(
-        "per-try-timeout", "5s", "How long one try may take before the next one.", _set("per_try_timeout", duration)
     ),
     Annotation(
         "path-regex",
@@ -222,6 +214,15 @@ SERVICE_ANNOTATIONS = (
         _set("connect_timeout", duration),
     ),
     Annotation(
+        "retries",
+        "3",
+        "How often a request is tried again that reached no application (default 2); 0 is never.",
+        _set("retries", partial(number, lowest=0, highest=10)),
+    ),
+    Annotation(
+        "per-try-timeout", "5s", "How long one try may take before the next one.", _set("per_try_timeout", duration)
+    ),
+    Annotation(
         "max-connections",
         "1000",
         "The most connections to the Service from one node.",
@@ -270,8 +271,8 @@ def service_options(service: Service) -> tuple[ClusterOptions, tuple[Problem, ..
     return _read(service.ref, service.metadata.annotations, SERVICE_ANNOTATIONS, ClusterOptions())
 
 
-OWN_KEYS = frozenset({"port", "http-port", "https-port", "ingress", "owner"})
-"""Keys that nodegate itself writes on objects, which are therefore known (DESIGN 3.6)."""
+OWN_KEYS = frozenset({INGRESS_ANNOTATION, PORTS_ANNOTATION, REFUSED_ANNOTATION})
+"""Keys that nodegate itself writes on Services, which are therefore known (DESIGN 3.6)."""
 
 
 def _read(
@@ -282,7 +283,7 @@ def _read(
     known = {annotation.key: annotation for annotation in table}
     problems = []
     for key in sorted(given):
-        if not key.startswith(PREFIX) or key.removeprefix(PREFIX) in OWN_KEYS:
+        if not key.startswith(PREFIX) or key in OWN_KEYS:
             continue
         field = f"metadata.annotations[{key}]"
         annotation = known.get(key)
@@ -298,6 +299,12 @@ def _read(
 
 
 def _unknown(key: str, ref: Ref, known: Mapping[str, Annotation]) -> str:
+    belongs = [kind for kind, table in _TABLES.items() if any(annotation.key == key for annotation in table)]
+    if belongs:
+        return f"nodegate reads annotation {key} of a {belongs[0].value}, not of a {ref.kind.value}."
     nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
     hint = f" The nearest one it reads is {nearest[0]}." if nearest else ""
     return f"nodegate reads no annotation {key} of a {ref.kind.value}.{hint}"
+
+
+_TABLES = {Kind.INGRESS: INGRESS_ANNOTATIONS, Kind.SERVICE: SERVICE_ANNOTATIONS}

@@ -55,8 +55,6 @@ class RouteOptions:
     listener_mode: ListenerMode | None = None
     timeout: float = 0.0
     idle_timeout: float | None = None
-    retries: int | None = None
-    per_try_timeout: float | None = None
     path_regex: RegexMode | None = None
     rewrite_prefix: str | None = None
     host_rewrite: str | None = None
@@ -115,6 +113,8 @@ class ClusterOptions:
     affinity: Affinity | None = None
     locality: Locality | None = None
     connect_timeout: float | None = None
+    retries: int = 2
+    per_try_timeout: float | None = None
     max_connections: int | None = None
     max_requests: int | None = None
     outlier_detection: bool = False

@@ -5,24 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from envoy.config.route.v3 import route_components_pb2 as components
-from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
-from envoy.extensions.retry.priority.previous_priorities.v3 import previous_priorities_config_pb2
-
 from nodegate.translate.connection_manager import CHAIN_HEADER, SNI_HEADER
 from nodegate.translate.filters import configure
 from nodegate.translate.hosts import one_label_regex
 from nodegate.translate.options import Affinity, RedirectTo, RouteOptions
-from nodegate.translate.packing import pack, seconds
+from nodegate.translate.packing import seconds
 from nodegate.translate.paths import Match, PathMatch
 
-RETRY_ON = "connect-failure,refused-stream,unavailable,reset-before-request"
-"""What is safe to repeat: the request never reached an application (ingress.md 43)."""
-
-RETRIES = 2
-# A retry asks the load balancer this often for an endpoint that was not tried yet. It may give the same one again and
-# again: asked three times, requests to two endpoints of which one is dead still failed now and then.
-_SELECTIONS = 10
 MISDIRECTED = 421
 ACME = "/.well-known/acme-challenge"
 """Where certificate authorities look, over plain HTTP, for the proof that a host is ours (RFC 8555, 8.3)."""
@@ -116,26 +105,6 @@ def set_match(target: Any, match: PathMatch) -> None:
         target.path_separated_prefix = match.path
 
 
-def retry_policy(retries: int = RETRIES, per_try_timeout: float | None = None) -> Any:
-    """Return the retries of a virtual host or route, each on a host not tried yet (ingress.md 43)."""
-    policy = components.RetryPolicy()
-    policy.num_retries.value = retries
-    if retries:
-        policy.retry_on = RETRY_ON
-        policy.host_selection_retry_max_attempts = _SELECTIONS
-        predicate = policy.retry_host_predicate.add(name="envoy.retry_host_predicates.previous_hosts")
-        pack(predicate.typed_config, previous_hosts_pb2.PreviousHostsPredicate())
-        # And where endpoints nearby come first, not among those nearby alone: they may all be gone.
-        policy.retry_priority.name = "envoy.retry_priorities.previous_priorities"
-        pack(policy.retry_priority.typed_config, _OTHER_PRIORITIES)
-    if per_try_timeout is not None:
-        policy.per_try_timeout.CopyFrom(seconds(per_try_timeout))
-    return policy
-
-
-_OTHER_PRIORITIES = previous_priorities_config_pb2.PreviousPrioritiesConfig(update_frequency=1)
-
-
 def _added(routes: Any, planned: Route) -> Any:
     route = routes.add(name=planned.name)
     set_match(route.match, planned.match)
@@ -160,9 +129,6 @@ def _lead(action: Any, planned: Route) -> None:
     action.timeout.CopyFrom(seconds(options.timeout))
     if options.idle_timeout is not None:
         action.idle_timeout.CopyFrom(seconds(options.idle_timeout))
-    if options.retries is not None or options.per_try_timeout is not None:
-        retries = RETRIES if options.retries is None else options.retries
-        action.retry_policy.CopyFrom(retry_policy(retries, options.per_try_timeout))
     host = options.host_rewrite or planned.host
     if host:
         action.host_rewrite_literal = host

@@ -30,7 +30,6 @@ from nodegate.translate.routes import (
     add_https_redirect,
     add_misdirected,
     add_route,
-    retry_policy,
     serves_acme,
 )
 from nodegate.translate.upstreams import Upstream
@@ -223,7 +222,6 @@ def _element(given: HostInput, scheme: Scheme, resolved: Iterable[_Resolved]) ->
                 continue
         add_route(message.routes, item.route)
         clusters |= item.keys
-    message.retry_policy.CopyFrom(_RETRY_POLICY)
     entry = field_bytes(_VIRTUAL_HOSTS_FIELD, serialised(message))
     return Element(entry, frozenset(clusters), set_digest(given.host, content_hash(entry)))
 
@@ -238,6 +236,3 @@ def _of_scheme(resolved: Iterable[_Resolved], scheme: Scheme) -> Iterator[_Resol
                 exempt = replace(item.route, match=PathMatch(Match.PREFIX, ACME))
                 yield _Resolved(exempt, item.keys, redirects=False)
             yield item
-
-
-_RETRY_POLICY = retry_policy()
