@@ -12,7 +12,7 @@ import json
 import logging
 import sys
 from asyncio import Queue, TaskGroup
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import structlog
@@ -24,12 +24,13 @@ from nodegate.engine import Engine
 from nodegate.engine.holdoff import QUIET_SECONDS, HoldOff
 from nodegate.engine.own_certificate import own_certificate
 from nodegate.model.changes import Batch, Upsert
+from nodegate.model.objects import Object
 from nodegate.ports import Claims
 from nodegate.server import Clients, XdsServer
 from nodegate.settings import TranslationSettings
 from nodegate.snapshot.publisher import Publisher
 
-_KINDS = {"endpoints": world.endpoints, "ingress": world.ingress}
+_KINDS: dict[str, Callable[[int, int], Object]] = {"endpoints": world.endpoints, "ingress": world.ingress}
 
 
 class Fed:
