@@ -224,5 +224,10 @@ BROKEN: dict[ProblemCode, Callable[[str], Objects]] = {
 NEEDS_HISTORY = {codes.INVALID_CERTIFICATE, codes.CERTIFICATE_EXPIRED, codes.CERTIFICATE_EXPIRES_SOON}
 """What takes a good object before a bad one, or time to pass."""
 
-NEEDS_LISTENER = {codes.INVALID_SOURCE_RANGE, codes.INVALID_FRONTEND, codes.FRONTEND_CONFLICT}
+NEEDS_LISTENER = {
+    codes.INVALID_SOURCE_RANGE,
+    codes.INVALID_FRONTEND,
+    codes.FRONTEND_FAMILY_NOT_BOUND,
+    codes.FRONTEND_CONFLICT,
+}
 """What is wrong with a Service only once a listener has a port; ``test_redirects`` is about these."""

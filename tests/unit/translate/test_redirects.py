@@ -11,9 +11,14 @@ from nodegate.model.objects import Service, ServicePort, ServiceSpec
 from nodegate.model.problem import ProblemCode
 from nodegate.model.refs import Kind, Ref
 from nodegate.snapshot.type_urls import LISTENER, REDIRECT, SEND_ORDER
-from nodegate.translate.codes import FRONTEND_CONFLICT, INVALID_FRONTEND, INVALID_SOURCE_RANGE
+from nodegate.translate.codes import (
+    FRONTEND_CONFLICT,
+    FRONTEND_FAMILY_NOT_BOUND,
+    INVALID_FRONTEND,
+    INVALID_SOURCE_RANGE,
+)
 from nodegate.translate.redirects import SOURCE_RANGES_ANNOTATION
-from nodegate.translate.settings import Expose, ListenerMode, Settings
+from nodegate.translate.settings import Expose, Families, ListenerMode, Settings
 from tests.certificates import pair
 from tests.unit.translate.objects import claimed, front_door, ingress, ingress_class, secret, service, tls, upserts
 from tests.unit.translate.world import World
@@ -167,6 +172,17 @@ def test_what_cannot_be_a_frontend_is_a_problem_and_harms_nobody(
     assert (problem.code, problem.field) == (code.code, field)
     assert problem.message.endswith(".")
     assert not world.problems.get(Ref(Kind.SERVICE, "default", "nodegate-api"))
+
+
+def test_an_address_of_a_family_that_no_listener_binds_is_left_out_and_told() -> None:
+    """An agent would wait for its socket for ever; with listeners of both families it is redirected (redirect 1)."""
+    of_both = front_door("web", spec=ServiceSpec(cluster_ips=("10.96.0.1", "fd00::1")))
+    told = world_with(of_both)
+    assert [one["address"]["ip"] for one in frontends(told, WEB)] == ["10.96.0.1"]
+    (problem,) = told.problems[of_both.ref]
+    assert (problem.code, problem.field) == (FRONTEND_FAMILY_NOT_BOUND.code, "spec.clusterIPs[1]")
+    both = world_with(of_both, settings=Settings(families=Families.DUAL))
+    assert [one["address"]["ip"] for one in frontends(both, WEB)] == ["10.96.0.1", "fd00::1"]
 
 
 def test_a_change_of_one_service_makes_its_redirect_and_no_other() -> None:

@@ -171,6 +171,13 @@ INVALID_FRONTEND = ProblemCode(
     "An address of a Service by which clients reach listeners is none that they could connect to: it is left out.",
     "Correct the address; write one of the network, not 0.0.0.0, a loopback or a multicast address.",
 )
+FRONTEND_FAMILY_NOT_BOUND = ProblemCode(
+    "FrontendFamilyNotBound",
+    "An address of a Service by which clients reach listeners is of a family that listeners do not bind: it is left "
+    "out, as connections to it would find no socket.",
+    "Start nodegate with --address-family dual or the other family, or give the Service only addresses of this one.",
+    Severity.WARNING,
+)
 FRONTEND_CONFLICT = ProblemCode(
     "FrontendConflict",
     "Two Services by which clients reach listeners have an address and port in common: its traffic goes to the "
@@ -209,5 +216,6 @@ CODES = (
     UPSTREAM_CA_NOT_FOUND,
     INVALID_SOURCE_RANGE,
     INVALID_FRONTEND,
+    FRONTEND_FAMILY_NOT_BOUND,
     FRONTEND_CONFLICT,
 )

@@ -52,7 +52,8 @@ def _asked(index: Index, key: RedirectKey, scheme: Scheme) -> Asked | None:
     if port is None or (frontend == SHARED and index.settings.expose is Expose.HOST):
         return None
     index.work["redirect"] += 1
-    return asked(upstream.service, key, listener_name(base, port), port, _causes(key.service, frontend))
+    listener = (listener_name(base, port), port)
+    return asked(upstream.service, key, listener, _causes(key.service, frontend), index.settings.families)
 
 
 def _causes(service: ObjectName, frontend: str) -> tuple[Ref, ...]:

@@ -3,6 +3,8 @@
 Who may use which follows kube-proxy (``pkg/proxy/serviceport.go`` and its ``KUBE-PROXY-FIREWALL`` chain, nftables'
 ``firewall-ips``): source ranges restrict the load balancer's addresses, and neither cluster IPs, external IPs nor
 NodePorts. Unlike there, a range that cannot be read lets nobody in, and neither does a family without any range.
+
+An address of a family that listeners do not bind is left out: an agent would wait for its socket for ever.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NamedTuple
 
 from nodegate.model.objects import Service, ServicePort
@@ -23,6 +25,7 @@ from nodegate.translate.ingress_class import created
 from nodegate.translate.names import ObjectName
 from nodegate.translate.packing import serialised
 from nodegate.translate.quantities import UnreadableError, network
+from nodegate.translate.settings import Families
 from nodegate_protos import redirect_pb2
 
 SOURCE_RANGES_ANNOTATION = "service.beta.kubernetes.io/load-balancer-source-ranges"
@@ -82,13 +85,18 @@ class Asked:
     problems: tuple[Problem, ...]
 
 
-def asked(service: Service, key: RedirectKey, listener: str, listener_port: int, causes: tuple[Ref, ...]) -> Asked:
-    """Return what a port of a Service asks for. A place that cannot be is left out and is a problem."""
-    reader = _Reader(service)
+def asked(
+    service: Service, key: RedirectKey, listener: tuple[str, int], causes: tuple[Ref, ...], families: Families
+) -> Asked:
+    """Return what a port of a Service asks for; ``listener`` is its name and port, which binds these ``families``.
+
+    A place that cannot be is left out and is a problem.
+    """
+    reader = _Reader(service, families)
     declared, ranges = reader.ranges()
     frontends = dict(reader.frontends(key.port, restricted=declared))
     age = (created(service.metadata.creation_timestamp), key.service, key.port)
-    return Asked(key, age, frontends, ranges, listener, listener_port, causes, tuple(reader.problems))
+    return Asked(key, age, frontends, ranges, *listener, causes, tuple(reader.problems))
 
 
 def resource(wanted: Asked, places: Iterable[Place]) -> Resource:
@@ -110,8 +118,9 @@ def resource(wanted: Asked, places: Iterable[Place]) -> Resource:
 class _Reader:
     """Reads one Service and collects its problems on the way."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, families: Families) -> None:
         self._service = service
+        self._families = families
         self.problems: list[Problem] = []
 
     def ranges(self) -> tuple[bool, tuple[str, ...]]:
@@ -160,9 +169,20 @@ class _Reader:
 
     def _at(self, field: str, text: str, port: int, *, restricted: bool) -> Iterator[tuple[Place, Frontend]]:
         try:
-            yield Place(_address(text), port), Frontend(restricted, field)
+            address = _address(text)
         except ValueError as error:
             self.problems.append(codes.INVALID_FRONTEND.found(self._service.ref, field, f"{error}."))
+            return
+        if family := self._unbound_family(address):
+            message = f"{address} is an {family} address, and no listener binds one."
+            self.problems.append(codes.FRONTEND_FAMILY_NOT_BOUND.found(self._service.ref, field, message))
+        else:
+            yield Place(str(address), port), Frontend(restricted, field)
+
+    def _unbound_family(self, address: IPv4Address | IPv6Address) -> str:
+        """Return the family of an address in words, if listeners do not bind it; else nothing."""
+        family = Families.IPV6 if address.version == 6 else Families.IPV4
+        return "" if self._families in {family, Families.DUAL} else f"IPv{address.version}"
 
     def _node_port(self, listed: ServicePort, field: str) -> Iterator[tuple[Place, Frontend]]:
         """Yield the NodePort, if there is one: 0 is none, as where ``allocateLoadBalancerNodePorts`` is false."""
@@ -170,11 +190,11 @@ class _Reader:
             yield Place("", listed.node_port), Frontend(restricted=False, field=field)
 
 
-def _address(text: str) -> str:
-    """Return an address in its one normal form; raises ValueError, which says why clients cannot connect to it."""
+def _address(text: str) -> IPv4Address | IPv6Address:
+    """Return an address; raises ValueError, which says why clients cannot connect to it."""
     address = ip_address(text)
     if isinstance(address, IPv6Address) and (address.scope_id or address.ipv4_mapped):
         raise ValueError(f"{text} has a zone or is an IPv4 address in the form of IPv6")
     if address.is_unspecified or address.is_multicast or address.is_loopback:
         raise ValueError(f"{text} is not an address that clients of a node connect to")
-    return str(address)
+    return address
