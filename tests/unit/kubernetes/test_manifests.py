@@ -120,7 +120,7 @@ def test_containers_have_the_capabilities_they_need_and_no_others() -> None:
         assert container["resources"]["limits"]["memory"]
         if more := context["capabilities"].get("add"):
             added[name] = more
-    assert added == {"envoy/envoy": ["NET_ADMIN"], "agent/agent": ["NET_ADMIN", "BPF", "PERFMON", "NET_RAW"]}
+    assert added == {"envoy/envoy": ["NET_ADMIN"], "agent/agent": ["NET_ADMIN", "BPF", "NET_RAW"]}
 
 
 def test_the_variables_of_mutual_tls_are_those_of_the_flags() -> None:
