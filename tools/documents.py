@@ -1,4 +1,4 @@
-"""Documents that are made of the code: its problems, its annotations, and which test proves which statement.
+"""Documents that are made of the code: its problems and its annotations.
 
 ``python tools/documents.py`` writes them; ``--check`` says which are not what they should be, and exits with 1.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,15 +19,12 @@ from nodegate.model.problem import ProblemCode  # noqa: E402
 from nodegate.translate.annotations import INGRESS_ANNOTATIONS, SERVICE_ANNOTATIONS, Annotation  # noqa: E402
 
 MADE = "<!-- Made by `python tools/documents.py`; edit the code instead. -->"
-STATEMENTS = ROOT / "tools" / "ingress_statements.txt"
-FOLDERS = ("e2e/ingress", "unit/translate")
-CITATION = re.compile(r"ingress(?:\.md)? (\d+(?:(?:, | to | and )\d+)*)")
 _NOT_IMPORTED = ("nodegate.__main__",)
 
 
 def main() -> int:
     """Write every document, or check it."""
-    made = {"problems.md": problems(), "annotations.md": annotation_page(), "ingress.md": statements()}
+    made = {"problems.md": problems(), "annotations.md": annotation_page()}
     if "--check" not in sys.argv[1:]:
         for name, text in made.items():
             (ROOT / "docs" / name).write_text(text)
@@ -36,10 +32,7 @@ def main() -> int:
     wrong = [name for name, text in made.items() if _text(ROOT / "docs" / name) != text]
     for name in wrong:
         print(f"docs/{name}: not what the code says; run `python tools/documents.py`.")
-    missing = unproved()
-    for number in missing:
-        print(f"tools/ingress_statements.txt: no test or golden case cites statement {number}.")
-    return 1 if wrong or missing else 0
+    return 1 if wrong else 0
 
 
 def _text(path: Path) -> str:
@@ -114,62 +107,6 @@ _OTHERS = (
 def _table(listed: Iterable[Annotation]) -> list[str]:
     rows = [f"| `{annotation.key}` | `{annotation.example}` | {annotation.meaning} |" for annotation in listed]
     return ["| annotation | example | what it does |", "|---|---|---|", *rows]
-
-
-# --- Statements ----------------------------------------------------------------------------------------------------
-
-
-def statements() -> str:
-    """Return the page of the rules of Ingress and of the tests that prove each."""
-    proved = citations()
-    lines = [MADE, "", "# The rules of Ingress, and what proves them", "", _ABOUT_STATEMENTS, ""]
-    lines += ["| | rule | proved by |", "|---|---|---|"]
-    for number, text in titles().items():
-        tests = "<br>".join(f"`{test}`" for test in proved.get(number, ()))
-        lines.append(f"| {number} | {text} | {tests} |")
-    return "\n".join(lines) + "\n"
-
-
-_ABOUT_STATEMENTS = """\
-Numbers are those that tests and golden cases cite. A case `golden/NAME` is a folder of `tests/golden`: manifests and
-what every Envoy gets of them, accepted by a real Envoy. Tests of `tests/e2e` send requests through one."""
-
-
-def titles() -> dict[int, str]:
-    """Return the statements by number."""
-    rows = (line.split(" ", 1) for line in STATEMENTS.read_text().splitlines())
-    return {int(number): text for number, text in rows}
-
-
-def unproved() -> list[int]:
-    """Return the statements that nothing cites; 41 is about the status of objects, which is not written yet."""
-    proved = citations()
-    return [number for number in titles() if number not in proved and number != _NOT_YET]
-
-
-_NOT_YET = 41
-
-
-def citations() -> dict[int, list[str]]:
-    """Return the tests and golden cases that cite each statement."""
-    found: dict[int, set[str]] = {}
-    for name, text in _proofs():
-        for listed in CITATION.findall(text):
-            for number in re.findall(r"\d+", listed):
-                found.setdefault(int(number), set()).add(name)
-    return {number: sorted(names) for number, names in found.items()}
-
-
-def _proofs() -> Iterator[tuple[str, str]]:
-    """Yield the name and text of every test and golden case."""
-    for case in sorted((ROOT / "tests" / "golden").glob("*/in.yaml")):
-        yield f"golden/{case.parent.name}", case.read_text().splitlines()[0]
-    for path in sorted(path for folder in FOLDERS for path in (ROOT / "tests" / folder).glob("test_*.py")):
-        name = path.relative_to(ROOT / "tests").as_posix()
-        for part in re.split(r"^(?=(?:async )?def )", path.read_text(), flags=re.MULTILINE):
-            defined = re.match(r"(?:async )?def (test_\w+)", part)
-            if defined:
-                yield f"{name}::{defined[1]}", part
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The tables that say which test proves which statement of a specification (docs/*-statements.md).
 
 A list of statements is ``docs/statements/NAME.yaml``; a test proves one when its docstring cites it, as in
-``(xds-protocol 28)`` or ``(ingress.md 3, 5-7)``. Run without arguments, this writes the tables; with ``--check`` it
+``(xds-protocol 28)`` or ``(ingress.md 3, 5-7)``, and a golden case when the first lines of its manifests do. Run without arguments, this writes the tables; with ``--check`` it
 says what is wrong: a statement without a test in a list that says ``complete: true``, a citation of a statement that
 does not exist, a table that is out of date.
 """
@@ -9,6 +9,7 @@ does not exist, a table that is out of date.
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -26,7 +27,8 @@ PROVED_BY = {
     "envoy": "seen in Envoy (describes clients)",
     "tolerated": "not served, tolerated",
 }
-_RANGE = re.compile(r"(\d+)(?:-(\d+))?")
+_RANGE = re.compile(r"(\d+)(?:(?:-| to )(\d+))?")
+_NUMBERS = r"(\d+(?:(?:-| to |, | and )\d+)*)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,10 @@ class Statements:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A test that cites a statement: where it is and what its docstring says."""
+    """A test or golden case that cites a statement: its file and its name."""
 
     path: Path
-    test: str
+    name: str
 
 
 def main(arguments: list[str]) -> int:
@@ -79,14 +81,23 @@ def read(path: Path) -> Statements:
 def cited(spec: str) -> dict[int, list[Proof]]:
     """Return the tests that cite each statement of a specification, in the order of their files."""
     names = "|".join(sorted({re.escape(spec), re.escape(spec.removesuffix(".md"))}))
-    citation = re.compile(rf"\((?:[^()]*; )?(?:{names}) ((?:\d+(?:-\d+)?(?:, )?)+)")
+    citation = re.compile(rf"\((?:[^()]*[;,] )?(?:{names}) {_NUMBERS}")
     proofs: dict[int, list[Proof]] = {}
+    for proof, text in _texts():
+        numbers = (number for match in citation.finditer(text) for number in numbers_in(match[1]))
+        for number in dict.fromkeys(numbers):
+            proofs.setdefault(number, []).append(proof)
+    return proofs
+
+
+def _texts() -> Iterator[tuple[Proof, str]]:
+    """Yield what every golden case and every test says of itself."""
+    for path in sorted(TESTS.glob("golden/*/in.yaml")):
+        comment = itertools.takewhile(lambda line: line.startswith("#"), path.read_text().splitlines())
+        yield Proof(path.relative_to(ROOT), "golden case"), " ".join(comment)
     for path in sorted(TESTS.rglob("test_*.py")):
         for test, text in docstrings(path):
-            numbers = (number for match in citation.finditer(text) for number in numbers_in(match[1]))
-            for number in dict.fromkeys(numbers):
-                proofs.setdefault(number, []).append(Proof(path.relative_to(ROOT), test))
-    return proofs
+            yield Proof(path.relative_to(ROOT), test), text
 
 
 def docstrings(path: Path) -> Iterator[tuple[str, str]]:
@@ -141,7 +152,7 @@ def tests_of(proofs: list[Proof]) -> str:
         return "none yet"
     by_file: dict[Path, list[str]] = {}
     for proof in proofs:
-        by_file.setdefault(proof.path, []).append(proof.test)
+        by_file.setdefault(proof.path, []).append(proof.name)
     return "<br>".join(f"[{path}](../{path}): {', '.join(tests)}" for path, tests in by_file.items())
 
 

@@ -1,4 +1,4 @@
-"""The documents that are made of the code are what the code says, and every statement of Ingress has its proof."""
+"""The documents that are made of the code are what the code says."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ class Desk:
 
 @pytest.mark.parametrize("missing", [*LISTENERS, *ROUTES])
 async def test_no_address_is_written_before_a_proxy_has_acknowledged_all_of_the_ingress(missing: Key) -> None:
-    """Listeners and routes, of HTTPS as well as HTTP."""
+    """Listeners and routes, of HTTPS as well as HTTP (ingress.md 41)."""
     client = proxy(*{*LISTENERS, *ROUTES} - {missing})
     desk = Desk([web(), NODE, own_service()], [client])
     assert await desk.written() == []
