@@ -1,9 +1,9 @@
 """The tables that say which test proves which statement of a specification (docs/*-statements.md).
 
 A list of statements is ``docs/statements/NAME.yaml``; a test proves one when its docstring cites it, as in
-``(xds-protocol 28)`` or ``(ingress.md 3, 5-7)``, and a golden case when the first lines of its manifests do. Run without arguments, this writes the tables; with ``--check`` it
-says what is wrong: a statement without a test in a list that says ``complete: true``, a citation of a statement that
-does not exist, a table that is out of date.
+``(xds-protocol 28)`` or ``(ingress.md 3, 5-7)``, and a golden case when the first lines of its manifests do. Run
+without arguments, this writes the tables; with ``--check`` it says what is wrong: a statement without a test in a list
+that says ``complete: true``, a citation of a statement that does not exist, a table that is out of date.
 """
 
 from __future__ import annotations
