@@ -25,6 +25,7 @@
 #define STATE_TIME_WAIT 6
 #define STATE_LISTEN 10
 
+#define VLAN 0x0fff /* of a tag: 0 is a priority and no VLAN */
 #define FRAGMENT 0x3fff /* more fragments, or an offset */
 
 struct {
@@ -228,6 +229,9 @@ int redirect(struct __sk_buff *skb)
 	int unread;
 
 	if ((skb->mark & MARK_KIND) == MARK_UPSTREAM || (void *)(frame + 1) > end)
+		return TC_ACT_UNSPEC;
+	/* The VLAN's own interface has this program too; where there is none, the stack drops the packet. */
+	if (skb->vlan_present && skb->vlan_tci & VLAN)
 		return TC_ACT_UNSPEC;
 	if (frame->h_proto == bpf_htons(ETH_P_IP))
 		unread = read4(frame + 1, end, &packet);

@@ -22,7 +22,13 @@ MODES = [name for name in STACKS if name not in {"ebpf, kube-proxy nftables", "i
 FRONTENDS = (("client", PLACES["NodePort"](4)), ("pod1", PLACES["ClusterIP"](6)), ("node", PLACES["load balancer"](4)))
 
 
-@pytest.fixture(params=MODES)
+def first_in(first: str) -> pytest.MarkDecorator:
+    """Run a test in one mode, and in the others only with larger counts: together the tests use every mode."""
+    nodes = [name if name.startswith(first) else pytest.param(name, marks=pytest.mark.full) for name in MODES]
+    return pytest.mark.parametrize("node", nodes, indirect=True)
+
+
+@pytest.fixture
 def node(request: pytest.FixtureRequest, envoy_binary: Path, tmp_path: Path) -> Iterator[Stack]:
     """Return a node on which everything runs."""
     with stack(request.param, tmp_path, envoy_binary) as made:
@@ -49,6 +55,7 @@ def flawless(reports: list[Report]) -> None:
         assert report.sent > 0
 
 
+@first_in("ebpf")
 def test_an_agent_that_is_killed_and_started_again_touches_no_rule(
     node: Stack, record_property: Callable[[str, object], None]
 ) -> None:
@@ -64,6 +71,7 @@ def test_an_agent_that_is_killed_and_started_again_touches_no_rule(
     flawless(reports)
 
 
+@first_in("iptables")
 def test_what_a_stranger_flushes_is_put_back(node: Stack, record_property: Callable[[str, object], None]) -> None:
     """The agent hears of it from the kernel; what comes between goes to kube-proxy's Pod (redirect 11)."""
     before = kernel_of(node.network)
@@ -79,6 +87,7 @@ EXTERNAL = Place("198.51.100.7", 80)
 FLUSH = "ip rule del pref 9; ip -6 rule del pref 9"
 
 
+@first_in("nftables")
 def test_a_replica_for_envoy_and_another_for_the_agent_serve_as_one(
     node: Stack, record_property: Callable[[str, object], None]
 ) -> None:
@@ -95,6 +104,7 @@ def test_a_replica_for_envoy_and_another_for_the_agent_serve_as_one(
     flawless(reports)
 
 
+@first_in("ebpf")
 def test_an_envoy_that_is_gone_is_a_refusal_and_never_a_loop_and_one_that_returns_serves(node: Stack) -> None:
     """Connections in the meantime are refused at once; whoever connects afterwards is served (redirect 6)."""
     node.envoy.kill()
@@ -110,6 +120,7 @@ def test_an_envoy_that_is_gone_is_a_refusal_and_never_a_loop_and_one_that_return
         node.eventually(lambda w=where, p=place: node.ask(w, p).status == 200, what=f"an answer at {place}")
 
 
+@first_in("iptables")
 def test_a_cleanup_leaves_the_node_as_it_was_before_the_agent(
     node: Stack,
 ) -> None:

@@ -24,8 +24,8 @@ class Outcome:
     """What became of bringing the kernel to what is asked for.
 
     ``plan`` is what it should hold and ``node`` what the node looked like; ``changes`` are sentences; ``error`` is what
-    the kernel refused, empty when it holds the plan. ``compared``: it was looked whether it still does. ``seconds`` is
-    what it all took, ``looking`` the part of looking at the node.
+    the kernel refused, empty when it holds the plan. ``compared``: it was looked whether it still does. ``repaired``:
+    something was not as we left it. ``seconds`` is what it all took, ``looking`` the part of looking at the node.
     """
 
     plan: Plan = field(default_factory=Plan)
@@ -33,6 +33,7 @@ class Outcome:
     changes: tuple[str, ...] = ()
     error: str = ""
     compared: bool = False
+    repaired: bool = False
     seconds: float = 0.0
     looking: float = 0.0
 
@@ -61,18 +62,20 @@ class Kernel:
         compare = compare or not self._trusted
         self._planner.ask(news)
         changes: tuple[str, ...] = ()
-        error, looked = "", start
+        error, looked, repaired = "", start, False
         try:
             if look and not compare:
                 changes += self.mode.refresh().changes
+                repaired = bool(changes)
             self._node = self._look(whole=look or compare)
             looked = time.monotonic()
             changes += self._compare() if compare else self._change()
+            repaired = repaired or (compare and bool(changes))
         except RedirectError as failure:
             error = str(failure)
         self._trusted = not error  # otherwise, who knows how far it came
         seconds = time.monotonic() - start
-        return Outcome(self._planner.plan, self._node, changes, error, compare, seconds, looked - start)
+        return Outcome(self._planner.plan, self._node, changes, error, compare, repaired, seconds, looked - start)
 
     def counters(self) -> tuple[Mapping[Place, Count], Mapping[str, int]]:
         """Return what was counted: for each place, and else."""

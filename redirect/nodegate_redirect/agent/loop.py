@@ -142,7 +142,7 @@ class Loop:
         status.problems = {**outcome.plan.conflicts, **outcome.plan.waiting, **self._following.refused}
         if outcome.compared:
             self._pace.compared(now, outcome.seconds)
-            status.repairs += bool(outcome.changes) and not first
+        status.repairs += outcome.repaired and not first
         if outcome.changes:
             log.info("Redirects changed.", changes=outcome.changes[:_SHOWN], seconds=round(outcome.seconds, 4))
 

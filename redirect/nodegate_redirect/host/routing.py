@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from pyroute2 import IPRoute
@@ -22,13 +23,17 @@ _AF = {4: int(socket.AF_INET), 6: int(socket.AF_INET6)}
 _ANY = {4: "0.0.0.0/0", 6: "::/0"}
 _SCOPE_HOST = 254
 _LOCAL = 2  # RTN_LOCAL
+_NO_IPV6 = Path("/proc/sys/net/ipv6/conf/lo/disable_ipv6")  # not there when the kernel has no IPv6 at all
 
 
 def ensure() -> list[str]:
-    """Put the rule and the route there where they are missing; return a sentence for each."""
+    """Put the rule and the route there where they are missing; return a sentence for each.
+
+    Nothing for IPv6 where the node has it switched off: the kernel takes no route then, and nobody needs one.
+    """
     done = []
     with _netlink() as netlink:
-        for family in FAMILIES:
+        for family in _enabled():
             if not _rules(netlink, family):
                 netlink.rule("add", **_rule(family))
                 done.append(f"ip -{family} rule for the mark was missing and is there again.")
@@ -50,6 +55,13 @@ def remove() -> list[str]:
                 netlink.route("del", **_route(netlink, family))
                 done.append(f"ip -{family} route in table {ROUTE_TABLE} is removed.")
     return done
+
+
+def _enabled() -> tuple[int, ...]:
+    try:
+        return FAMILIES if int(_NO_IPV6.read_text()) == 0 else (4,)
+    except FileNotFoundError:
+        return (4,)
 
 
 @contextmanager

@@ -1,0 +1,123 @@
+"""Nodes that are not plain: interfaces of a VLAN, no IPv6, and clients that ask the loopback address."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nodegate_redirect.contract import Place
+from tests.redirect.rig.damage import without_empty_tables
+from tests.redirect.rig.kube_proxy import FAMILIES, NODE_PORT
+from tests.redirect.rig.sockets import Answer, Connection
+from tests.redirect.rig.world import ENVOY, MODES, PLACES, World, service, world
+from tools import bpf
+
+KUBE_PROXY_OF = {"iptables-legacy": "kube-proxy legacy, endpoints"}
+VLAN = {4: ("10.0.7.1", "10.0.7.2", 24), 6: ("fd00:7::1", "fd00:7::2", 64)}
+LOOPBACK = {4: "127.0.0.1", 6: "::1"}
+
+
+@pytest.fixture(params=MODES)
+def node(request: pytest.FixtureRequest) -> Iterator[World]:
+    """Return a node where kube-proxy would send the Service to a pod that there is not."""
+    with world(request.param, KUBE_PROXY_OF.get(request.param, "kube-proxy iptables, endpoints")) as made:
+        yield made
+
+
+def assert_served(node: World, where: str, place: Place) -> None:
+    """Raise unless the listener answers, and sees the client's own address."""
+    connection = Connection(node.network, where, *place, patience=3)
+    answer = connection.ask()
+    connection.close()
+    assert isinstance(answer, Answer), (where, place, answer)
+    assert (answer.who, answer.peer) == (ENVOY, connection.own)
+
+
+def join_vlan(node: World) -> None:
+    """Put client and node into a VLAN, and send what the client has for the Service through it."""
+    for which, where in enumerate(("node", "client")):
+        node.network.ip(where, "link add link eth0 name eth0.7 type vlan id 7")
+        node.network.ip(where, "link set eth0.7 up")
+        for *addresses, length in VLAN.values():
+            node.network.ip(where, f"addr add {addresses[which]}/{length} dev eth0.7")
+    for family, (gateway, _, _) in VLAN.items():
+        for address in (FAMILIES[family].cluster_ip, FAMILIES[family].load_balancer):
+            node.network.ip("client", f"-{family} route add {address} via {gateway}")
+
+
+def test_clients_behind_a_vlan_interface_of_the_node_reach_the_listener(node: World) -> None:
+    """The interface of a VLAN is like any other; the one below it leaves tagged packets alone (redirect 18)."""
+    try:
+        join_vlan(node)
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"this kernel has no interfaces of VLANs (CONFIG_VLAN_8021Q): {error.stderr.decode().strip()}")
+    node.listen()
+    node.apply(service())
+    for family, (gateway, _, _) in VLAN.items():
+        for place in (PLACES["ClusterIP"](family), PLACES["load balancer"](family), Place(gateway, NODE_PORT)):
+            assert_served(node, "client", place)
+            assert node.network.inside("node", node.mode.counters)[place].packets == 1
+
+
+def tag(node: World, section: str, folder: Path) -> None:
+    """Let a program of the rig tag what the client sends."""
+    made = bpf.compiled(Path(__file__).parent / "rig" / "tagging.bpf.c", folder / "tagging.bpf.o")
+    filtered = f"tc filter add dev eth0 egress bpf direct-action object-file {made} section {section}"
+    node.network.run("client", f"tc qdisc add dev eth0 clsact; {filtered}")
+
+
+def test_packets_with_a_priority_tag_reach_the_listener(node: World, tmp_path: Path) -> None:
+    """The tag is beside the packet and not in it, and VLAN 0 is no VLAN (redirect 18)."""
+    tag(node, "prioritized", tmp_path)
+    node.listen()
+    node.apply(service())
+    for place in PLACES.values():
+        assert_served(node, "client", place(4))
+
+
+def test_packets_of_a_vlan_that_the_node_is_not_in_are_left_alone(node: World, tmp_path: Path) -> None:
+    """They are nobody's here: none is counted, let alone answered (redirect 18)."""
+    tag(node, "tagged", tmp_path)
+    node.listen()
+    node.apply(service())
+    place = PLACES["ClusterIP"](4)
+    assert Connection(node.network, "client", *place, patience=0.5).outcome == "timeout"
+    assert node.network.inside("node", node.mode.counters)[place].packets == 0
+
+
+def test_a_node_port_is_there_for_the_nodes_own_clients_on_the_loopback_addresses_too(node: World) -> None:
+    """NodePort is on every address of the node, 127.0.0.1 and ::1 are among them (redirect 1, redirect-facts D4)."""
+    node.listen()
+    node.apply(service())
+    for address in LOOPBACK.values():
+        assert_served(node, "node", Place(address, NODE_PORT))
+    node.apply()
+    for address in LOOPBACK.values():
+        assert Place(address, NODE_PORT) not in node.network.inside("node", node.mode.installed)
+
+
+@pytest.fixture(params=MODES)
+def node_without_ipv6(request: pytest.FixtureRequest) -> Iterator[World]:
+    """Return a node on which IPv6 is switched off, without any rules."""
+    with world(request.param) as made:
+        made.network.run("node", "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1")
+        yield made
+
+
+def test_a_node_without_ipv6_serves_ipv4(node_without_ipv6: World) -> None:
+    """Nothing fails, nothing is repaired again and again, and cleanup leaves the node as it was."""
+    node = node_without_ipv6
+    before = node.kernel()
+    node.listen()
+    only_ipv4 = replace(service(), places=tuple(one for one in service().places if one[0].family == 4))
+    node.apply(only_ipv4)
+    for where in ("client", "pod1", "node"):
+        for place in PLACES.values():
+            assert_served(node, where, place(4))
+    assert node.apply(only_ipv4).changes == ()
+    node.cleanup()
+    assert without_empty_tables(node.kernel()) == without_empty_tables(before)
