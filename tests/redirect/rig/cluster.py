@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from nodegate.status.services import DUMMY_ADDRESS, DUMMY_PORT
+from nodegate.status.services import DUMMY_ADDRESS, DUMMY_ADDRESS_IPV6, DUMMY_PORT
 from tests.e2e.rig.manifests import Manifest
 from tests.e2e.rig.processes import Child
 from tests.e2e.rig.waiting import eventually
@@ -137,9 +137,9 @@ def pod_slices(service_name: str) -> list[Manifest]:
 
 
 def dummy_slices(service_name: str) -> list[Manifest]:
-    """Return EndpointSlices that lead nowhere: the one that nodegate makes, and one like it for IPv6."""
+    """Return EndpointSlices that lead nowhere, with the addresses that nodegate gives them."""
     four = _slice(service_name, 4, DUMMY_ADDRESS, DUMMY_PORT)
-    return [four, _slice(service_name, 6, "100::1", DUMMY_PORT)]
+    return [four, _slice(service_name, 6, DUMMY_ADDRESS_IPV6, DUMMY_PORT)]
 
 
 def _slice(service_name: str, family: int, address: str, port: int) -> Manifest:

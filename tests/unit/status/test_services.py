@@ -18,7 +18,7 @@ from nodegate.model.objects import EndpointSlice, Ingress, Metadata, Object, Ser
 from nodegate.model.refs import Kind, Ref
 from nodegate.ports import WrittenClaims
 from nodegate.status.requests import Requests
-from nodegate.status.services import Ports, Wanted, of_ingress, of_shared_listeners
+from nodegate.status.services import Ports, Wanted, ipv6_slice, of_ingress, of_shared_listeners
 from nodegate.status.writer import ServiceWriter
 from tests.unit.status.cluster import Api, done
 
@@ -189,6 +189,57 @@ async def test_the_service_of_an_ingress_that_is_gone_is_left_to_kubernetes() ->
     await desk.tell(Delete(WEB.ref))
     await desk.want(**{HTTP: None})
     assert await desk.sent() == []
+
+
+# --- IPv6 -----------------------------------------------------------------------------------------------------------
+
+DUAL_STACK, ONLY_IPV6 = ("10.96.0.7", "fd00:96::7"), ("fd00:96::7",)
+
+
+def with_addresses(one: Wanted, addresses: tuple[str, ...]) -> Service:
+    """Return a Service as an API server would have made it, with these cluster IPs."""
+    service = made(one)
+    assert isinstance(service, Service)
+    return msgspec.structs.replace(service, spec=msgspec.structs.replace(service.spec, cluster_ips=addresses))
+
+
+@pytest.mark.parametrize("addresses", [DUAL_STACK, ONLY_IPV6], ids=["dual stack", "IPv6 only"])
+async def test_a_service_with_an_ipv6_address_has_an_endpoint_in_that_family_too(addresses: tuple[str, ...]) -> None:
+    """kube-proxy rejects in each family by itself (redirect 11); written once, and never for a new Service."""
+    desk = Desk(WEB, made(SLICE))
+    assert await desk.sent() == ["PATCH services/nodegate-web"]
+    await desk.tell(Upsert(with_addresses(SERVICE, addresses)))
+    assert await desk.sent() == ["PATCH services/nodegate-web", "PATCH endpointslices/nodegate-web.ipv6"]
+    body = desk.api.sent[1].body
+    assert (body["addressType"], body["endpoints"][0]["addresses"]) == ("IPv6", ["100::1"])
+    assert body["metadata"]["labels"]["kubernetes.io/service-name"] == "nodegate-web"
+    assert body["metadata"]["ownerReferences"][0]["uid"] == "u-1"
+    await desk.tell(Upsert(msgspec.convert({**body, "metadata": {**body["metadata"], "uid": "u-8"}}, EndpointSlice)))
+    assert len(await desk.sent()) == 2
+
+
+async def test_a_slice_for_ipv6_that_somebody_deletes_or_changes_is_written_again() -> None:
+    """It is heard of like the other one."""
+    service = with_addresses(SERVICE, DUAL_STACK)
+    (six,) = ipv6_slice(SLICE, service)
+    desk = Desk(WEB, service, made(SLICE), made(six))
+    assert await desk.sent() == []
+    await desk.tell(Delete(six.ref))
+    assert await desk.sent() == ["PATCH endpointslices/nodegate-web.ipv6"]
+
+
+async def test_the_slice_for_ipv6_goes_with_its_service() -> None:
+    """Of an Ingress that is no longer ours, and of shared listeners."""
+    service = with_addresses(SERVICE, DUAL_STACK)
+    desk = Desk(WEB, service, made(SLICE), *map(made, ipv6_slice(SLICE, service)), wanted=())
+    assert "DELETE endpointslices/nodegate-web.ipv6" in await desk.sent()
+
+    entrance, first = of_shared_listeners(PUBLISH, Ports({"http": 18_243, "https": 12_001}))
+    service = with_addresses(entrance, DUAL_STACK)
+    shared = Desk(service, made(first), *map(made, ipv6_slice(first, service)), wanted=SHARED)
+    assert await shared.sent() == []
+    await shared.want(**dict.fromkeys(SHARED))
+    assert "DELETE endpointslices/nodegate.ipv6" in await shared.sent()
 
 
 # --- Who writes ----------------------------------------------------------------------------------------------------

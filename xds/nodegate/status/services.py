@@ -3,7 +3,7 @@
 An Ingress owns a Service of type LoadBalancer without a selector (redirect 1): it gives the Ingress its addresses and
 its NodePort. The shared listeners have one together. No Pod is behind it, as the node's Envoy takes its traffic; so
 that kube-proxy does not reject that before Envoy sees it, the Service has one endpoint that does not exist
-(redirect 11).
+(redirect 11), and where it has a cluster IP of IPv6 one in that family too: kube-proxy rejects by family.
 """
 
 from __future__ import annotations
@@ -26,6 +26,12 @@ from nodegate.model.objects import SERVICE_NAME_LABEL, EndpointSlice, Ingress, O
 from nodegate.model.refs import Kind, Ref
 
 DUMMY_ADDRESS, DUMMY_PORT = "192.192.192.192", 9999
+DUMMY_ADDRESS_IPV6 = "100::1"
+"""Of the prefix that is for discarding (RFC 6666): no host has it, and the API server takes it, unlike ::1 or fe80::1.
+
+The one for IPv4 is Cilium's.
+"""
+_IPV6_SLICE = ".ipv6"  # no Service has a dot in its name, so no slice of another one is called that
 _OPTIONAL = (REFUSED_ANNOTATION,)
 
 
@@ -90,6 +96,35 @@ def _pair(metadata: Mapping[str, Any], annotations: Mapping[str, str], ports: Po
         Wanted(Ref(Kind.SERVICE, namespace, name), service),
         Wanted(Ref(Kind.ENDPOINT_SLICE, namespace, name), endpoint_slice),
     )
+
+
+def ipv6_slice(first: Wanted, service: Object | None) -> tuple[Wanted, ...]:
+    """Return the slice for IPv6, made after the ``first`` one, if the Service that is there has an address for it.
+
+    Which families it has is Kubernetes' to say, so it is asked for only once the Service is there.
+    """
+    if not isinstance(service, Service) or not any(":" in address for address in service.spec.cluster_ips):
+        return ()
+    ref = Ref(Kind.ENDPOINT_SLICE, first.ref.namespace, first.ref.name + _IPV6_SLICE)
+    body = {
+        **first.body,
+        "metadata": {**first.body["metadata"], "name": ref.name},
+        "addressType": "IPv6",
+        "endpoints": [{**endpoint, "addresses": [DUMMY_ADDRESS_IPV6]} for endpoint in first.body["endpoints"]],
+    }
+    return (Wanted(ref, body),)
+
+
+def service_of(written: Ref) -> tuple[str, str]:
+    """Return namespace and name of the Service that one of these objects is, or belongs to."""
+    return written.namespace, written.name.removesuffix(_IPV6_SLICE)
+
+
+def refs_of(service: tuple[str, str]) -> tuple[Ref, ...]:
+    """Return everything that may have been written for a Service: itself and its slices."""
+    namespace, name = service
+    slices = (Ref(Kind.ENDPOINT_SLICE, namespace, one) for one in (name, name + _IPV6_SLICE))
+    return Ref(Kind.SERVICE, namespace, name), *slices
 
 
 def fits(found: Object, one: Wanted) -> bool:

@@ -8,7 +8,7 @@ writes a claim all the same when a node on one of its own streams has refused a 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from nodegate.model.changes import Delete, ObjectChange
 from nodegate.model.generated_service import MANAGED_BY_LABEL, MANAGER, SHARED, frontend_of, is_ours, service_name
@@ -19,17 +19,26 @@ from nodegate.ports import WrittenClaims
 from nodegate.ports.contract import frontend_of_listener, listeners_of_frontend
 from nodegate.status.codes import SERVICE_NAME_TAKEN
 from nodegate.status.requests import Requests
-from nodegate.status.services import Ports, Wanted, fits, of_ingress, of_shared_listeners
+from nodegate.status.services import (
+    Ports,
+    Wanted,
+    fits,
+    ipv6_slice,
+    of_ingress,
+    of_shared_listeners,
+    refs_of,
+    service_of,
+)
 from nodegate.status.work import Work
 
 _WRITTEN = (Kind.SERVICE, Kind.ENDPOINT_SLICE)
 
 Place = tuple[str, str]
-"""Namespace and name of a Service and of its slice."""
+"""Namespace and name of a Service."""
 
 
 class ServiceWriter:
-    """Writes the Service and the slice of every frontend, and takes away those of an Ingress that has no listener.
+    """Writes the Service and the slices of every frontend, and takes away those of an Ingress that has no listener.
 
     It is told what the cluster holds (:meth:`observe`) and which listeners changed (:meth:`look_at`), so it writes only
     what differs, and corrects what somebody changed. What it sent is not sent again before it has come back.
@@ -57,11 +66,13 @@ class ServiceWriter:
     def observe(self, changes: Iterable[ObjectChange]) -> None:
         """Note the state of Ingresses, and of Services and slices that may be ours."""
         for change in changes:
-            kind, namespace, name = change.ref
-            if kind is Kind.INGRESS:
+            if change.ref.kind is Kind.INGRESS:
                 self._note_ingress(change)
-            elif kind in _WRITTEN and (name.startswith("nodegate-") or (namespace, name) == self._publish):
+            elif change.ref.kind in _WRITTEN and self._may_be_ours(change.ref):
                 self._note_written(change)
+
+    def _may_be_ours(self, ref: Ref) -> bool:
+        return ref.name.startswith("nodegate-") or service_of(ref) == self._publish
 
     def _note_ingress(self, change: ObjectChange) -> None:
         _, namespace, name = change.ref
@@ -81,7 +92,7 @@ class ServiceWriter:
             self._sent.pop(ref, None)
         else:
             self._found[ref] = change.object
-        frontend = self._frontends.get((ref.namespace, ref.name))
+        frontend = self._frontends.get(service_of(ref))
         self.work.add([frontend] if frontend else [])
 
     def look_at(self, listeners: Iterable[str]) -> None:
@@ -95,7 +106,7 @@ class ServiceWriter:
     # --- What follows ------------------------------------------------------------------------------------------------
 
     async def _do(self, frontend: str) -> bool:
-        """Bring one frontend's Service and slice to where they have to be; return whether they are."""
+        """Bring one frontend's Service and slices to where they have to be; return whether they are."""
         listeners = [one for one in listeners_of_frontend(frontend) if self._claims.wants(one)]
         foreign = self._foreign(frontend) if listeners else None
         self._report(frontend, foreign)
@@ -103,19 +114,19 @@ class ServiceWriter:
             return True
         if not listeners:
             return all([await self._remove(ref) for ref in self._leftovers(frontend)])
-        return await self._apply_both(*(self._wanted(frontend, listeners) or ()))
+        return await self._apply_all(self._wanted(frontend, listeners))
 
-    def _wanted(self, frontend: str, listeners: Iterable[str]) -> tuple[Wanted, Wanted] | None:
+    def _wanted(self, frontend: str, listeners: Iterable[str]) -> tuple[Wanted, ...]:
         """Return what a frontend needs; nothing where no port is free, or its Ingress is not known."""
         ports = {one: self._claims.to_write(one) for one in listeners}
         claimed = {_scheme(one): port for one, port in ports.items() if port is not None}
         refused = [(_scheme(one), port) for one in ports for port in self._claims.refused(one)]
-        if not claimed:
-            return None
-        if frontend == SHARED:
-            return of_shared_listeners(self._publish, Ports(claimed, refused))
         ingress = self._ingresses.get(frontend)
-        return of_ingress(ingress, Ports(claimed, refused)) if ingress else None
+        if not claimed or not (ingress or frontend == SHARED):
+            return ()
+        said = Ports(claimed, refused)
+        service, first = of_ingress(ingress, said) if ingress else of_shared_listeners(self._publish, said)
+        return service, first, *ipv6_slice(first, self._found.get(service.ref))
 
     def _place(self, frontend: str) -> Place:
         namespace, _, name = frontend.partition("/")
@@ -134,12 +145,11 @@ class ServiceWriter:
         """Return what is of a frontend without listeners; where an Ingress is gone, Kubernetes ends what it owned."""
         if frontend != SHARED and frontend not in self._ingresses:
             return []
-        refs = [Ref(kind, *self._place(frontend)) for kind in _WRITTEN]
-        found = {ref: self._found[ref] for ref in refs if ref in self._found}
+        found = {ref: self._found[ref] for ref in refs_of(self._place(frontend)) if ref in self._found}
         return [ref for ref, one in found.items() if self._is_ours(one) and self._sent.get(ref) != (None, one)]
 
     def _is_ours(self, found: Object) -> bool:
-        shared = (found.metadata.namespace, found.metadata.name) == self._publish
+        shared = service_of(found.ref) == self._publish
         return found.metadata.labels.get(MANAGED_BY_LABEL) == MANAGER if shared else is_ours(found)
 
     def _report(self, frontend: str, foreign: Service | None) -> None:
@@ -153,14 +163,14 @@ class ServiceWriter:
 
     # --- Requests ----------------------------------------------------------------------------------------------------
 
-    async def _apply_both(self, *pair: Wanted) -> bool:
-        """Write what differs of a Service and its slice.
+    async def _apply_all(self, wanted: Sequence[Wanted]) -> bool:
+        """Write what differs of a Service and its slices.
 
-        The slice goes first, as kube-proxy rejects what goes to a Service without endpoints (redirect 11). A Service
-        that is new is known to nobody yet, so then both go together: its listener waits for the claim on it.
+        Slices go first, as kube-proxy rejects what goes to a Service without endpoints (redirect 11). A Service that
+        is new is known to nobody yet, so then all go together: its listener waits for the claim on it.
         """
-        different = [one for one in reversed(pair) if self._differs(one)]
-        if any(one.ref in self._found for one in pair):
+        different = [one for one in reversed(wanted) if self._differs(one)]
+        if any(one.ref in self._found for one in wanted):
             return all([await self._apply(one) for one in different])
         return all(await asyncio.gather(*map(self._apply, different)))
 
