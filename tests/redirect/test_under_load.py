@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ import pytest
 from nodegate_redirect.contract import Place
 from tests.e2e.rig.load import Report
 from tests.redirect.rig.kernel import kernel_of, without_empty_tables
-from tests.redirect.rig.sockets import Connection
+from tests.redirect.rig.kube_proxy import FAMILIES
+from tests.redirect.rig.sockets import Connection, Server
 from tests.redirect.rig.stack import STACKS, Stack, ingress_service, stack
 from tests.redirect.rig.world import PLACES
 
@@ -102,6 +104,49 @@ def test_a_replica_for_envoy_and_another_for_the_agent_serve_as_one(
         node.manifests.put(changed)
         node.eventually(lambda: node.ask("client", EXTERNAL).logged, what="the new frontend")
     flawless(reports)
+
+
+@first_in("nftables")
+def test_a_listener_moves_to_another_port_and_no_request_fails(
+    node: Stack, record_property: Callable[[str, object], None]
+) -> None:
+    """A second node cannot use the port, so the listener moves on all of them, make before break (redirect 5)."""
+    (port,) = set(node.ports().values())
+    stranger = Server(node.network, "pod2", "0.0.0.0", port, "stranger")
+    with load(node, record_property) as reports:
+        node.start_agent_of_another_node("pod2")
+        node.eventually(lambda: {*node.ports().values(), port} != {port}, what="another port")
+        node.eventually(lambda: port not in node.ports().values(), what=f"the end of the listener on {port}")
+        node.wait_until_installed()
+    stranger.end()
+    flawless(reports)
+    assert node.ask("client", PLACES["ClusterIP"](4)).logged
+
+
+@first_in("iptables")
+def test_connections_to_a_frontend_that_is_withdrawn_go_on(
+    node: Stack, record_property: Callable[[str, object], None]
+) -> None:
+    """Those that are open stay with Envoy, new ones go to kube-proxy's Pod, and no request fails (redirect 6)."""
+    withdrawn = [PLACES["load balancer"](family) for family in FAMILIES]
+    opened = [node.connect(where, place) for where, _ in FRONTENDS for place in withdrawn]
+    assert {answering(one) for one in opened} == {"envoy"}
+    with load(node, record_property) as reports:
+        changed = ingress_service()
+        del changed["status"]
+        node.manifests.put(changed)
+        for place in withdrawn:
+            node.eventually(lambda p=place: not node.ask("client", p).logged, what=f"the end of {place}")
+    flawless(reports)
+    assert {answering(one) for one in opened} == {"envoy"}
+
+
+def answering(connection: HTTPConnection) -> str | None:
+    """Return which server answers a request on a connection that is open."""
+    connection.request("GET", "/kept")
+    answer = connection.getresponse()
+    answer.read()
+    return answer.getheader("server")
 
 
 @first_in("ebpf")

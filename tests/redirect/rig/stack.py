@@ -109,6 +109,11 @@ class Stack:
         words = [word for flag in flags.items() for word in flag] + self._agent_flags
         self.agent = self._in("node", python("nodegate", "agent", *words, *more), "agent")
 
+    def start_agent_of_another_node(self, where: str) -> None:
+        """Start the agent of a second node in another namespace."""
+        flags = ["--xds-address", self.planes[0].xds_address, "--node-name", "node-2", "--mode", "nftables"]
+        self._in(where, python("nodegate", "agent", *flags, "--state-dir", str(self.folder / "agent-2")), "agent-2")
+
     def clean_up(self) -> None:
         """Run the agent's cleanup."""
         command = python("nodegate", "agent", "--cleanup", *self._agent_flags)
@@ -152,6 +157,14 @@ class Stack:
         status, headers, body, own = self.network.inside(where, lambda: _get(place, path))
         logged = self._logged(path) if headers.get("server") == "envoy" else {}
         return Request(status, body, own, logged)
+
+    def connect(self, where: str, place: Place) -> http.client.HTTPConnection:
+        """Return a connection that can be asked again and again."""
+        made = http.client.HTTPConnection(place.address, place.port, timeout=10)
+        made.auto_open = 0
+        self.network.inside(where, made.connect)
+        self._stack.callback(made.close)
+        return made
 
     def load(self, where: str, place: Place, *, rate: float = 100, **options: Any) -> Load:
         """Start constant load; every request has a connection of its own unless ``fresh`` is false."""
