@@ -75,7 +75,6 @@ async def _main(mode: str, quiet: float) -> None:
 
 async def _freeze(engine: Engine) -> None:
     await engine.until(lambda state: state.synced)
-    gc.collect()
     gc.freeze()
     gc.set_threshold(50_000)
 

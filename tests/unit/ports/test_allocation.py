@@ -216,3 +216,26 @@ def test_a_refusal_that_is_out_of_date_moves_nothing() -> None:
     assert claims.refuse("shop/web/http", other, "node-1", now=0).claims == ()
     claims.refuse("shop/web/http", port, "node-1", now=0)
     assert claims.ports["shop/web/http"] not in {port, other}
+
+
+@given(st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(["want", "drop", "refuse", "sleep"])), max_size=40))
+def test_a_new_port_is_always_the_first_of_the_probe_that_is_neither_taken_nor_resting_nor_refused(
+    events: list[tuple[str, str]],
+) -> None:
+    """However ports came and went before: the order in which they are looked at is that of linear probing."""
+    claims, now, refused = Claims(SMALL), 0.0, {name: set[int]() for name in NAMES}
+    for name, event in events:
+        port, rested = claims.ports.get(name), {rest.port: rest.listener for rest in claims.resting if rest.until > now}
+        taken = set(claims.ports.values())
+        if event == "want" and not claims.waiting and port is None and name not in rested.values():
+            claims.change(wanted(name), now)
+            free = (one for one in SMALL.probe(name) if one not in taken | rested.keys() | refused[name])
+            assert claims.ports.get(name) == next(free, None)
+        elif event == "drop":
+            claims.change(unwanted(name), now)
+            refused[name].clear()
+        elif event == "refuse" and port is not None:
+            refused[name].add(port)
+            claims.refuse(name, port, "node-1", now)
+        elif event == "sleep":
+            now += REST_SECONDS

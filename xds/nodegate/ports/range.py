@@ -22,8 +22,12 @@ class PortRange:
         """Return whether a port is in the range."""
         return isinstance(port, int) and self.first <= port <= self.last
 
+    def preferred(self, name: str) -> int:
+        """Return the port this name hashes to."""
+        return self.first + int.from_bytes(blake2b(name.encode(), digest_size=8).digest()) % len(self)
+
     def probe(self, name: str) -> Iterable[int]:
         """Yield every port once, from the one this name hashes to, upwards, around the end."""
-        start = int.from_bytes(blake2b(name.encode(), digest_size=8).digest()) % len(self)
+        start = self.preferred(name) - self.first
         for step in range(len(self)):
             yield self.first + (start + step) % len(self)

@@ -151,7 +151,7 @@ class Waits:
         clusters = self.states.get(CLUSTER)
         if clusters is None:
             return self._untold_clusters()
-        if not clusters.subscription.wildcard:
+        if not clusters.subscription.wildcard or self._has_all(clusters):
             return None
         waiting = {}
         for type_url, name in route.refs:
@@ -165,6 +165,15 @@ class Waits:
         names = ", ".join(name for name, end in waiting.items() if end > self.now)
         reason = f"waits until the client has acknowledged cluster {names}"
         return Hold(reason, until)
+
+    def _has_all(self, clusters: TypeState) -> bool:
+        """Return whether every cluster of the target is usable, without a look at each.
+
+        A route configuration of 10,000 Ingresses names as many, which took 40 of the 48 ms of CPU of one change.
+        """
+        endpoints = self.states.get(ENDPOINT)
+        types = self.target.of_type
+        return clusters.is_at(types(CLUSTER)) and (endpoints is None or endpoints.is_at(types(ENDPOINT)))
 
     def _untold_clusters(self) -> Hold | None:
         """Wait for a client that asks for no clusters yet, because one of its own is still warming (38)."""

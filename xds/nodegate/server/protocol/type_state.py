@@ -16,7 +16,7 @@ from nodegate.server.protocol.request import Request, Variant
 from nodegate.server.protocol.shared import SharedUpdate, whole_type
 from nodegate.server.protocol.subscription import Edit, Subscription
 from nodegate.snapshot.facts import NodeFacts
-from nodegate.snapshot.resource import Resource, set_version
+from nodegate.snapshot.resource import Entry, Resource, set_version
 from nodegate.snapshot.target import Target
 from nodegate.snapshot.type_urls import CLUSTER, LISTENER, SECRET
 
@@ -338,6 +338,10 @@ class TypeState:
         """Return everything the client may hold under this name: acknowledged, refused or in flight."""
         sent = self.outstanding.sent.get(name) if self.outstanding else None
         return tuple(held for held in (self.ledger.get(name), self.refused.get(name), sent) if held is not None)
+
+    def is_at(self, mapping: Mapping[str, Entry]) -> bool:
+        """Return whether the client has acknowledged this very mapping of the target; a False may be too careful."""
+        return self.outstanding is None and not self.ledger.own and self.ledger.base is mapping
 
     def settled(self, name: str) -> bool:
         """Return whether the client has this name for good, or has refused it for good."""
