@@ -34,6 +34,7 @@ from nodegate.ports import Claims, PortStore
 from nodegate.snapshot.facts import NodeFacts
 from nodegate.snapshot.publisher import Publisher
 from nodegate.snapshot.type_urls import ENDPOINT
+from nodegate.translate.expiry import expiring
 from nodegate.translate.index import Index
 from nodegate.translate.result import Changed
 from nodegate.translate.settings import Settings
@@ -86,7 +87,7 @@ def faulty_step(broken: Callable[[Change], bool]) -> Callable[[Index, Sequence[C
 
 def translation(broken: Callable[[Change], bool] | None = None) -> Translation[Index]:
     """Return the real translation, with a defect if one is given."""
-    return Translation(lambda: Index.new(Settings()), faulty_step(broken) if broken else step)
+    return Translation(lambda: Index.new(Settings()), faulty_step(broken) if broken else step, expiring)
 
 
 class World:
@@ -132,12 +133,16 @@ class World:
 
 @asynccontextmanager
 async def world(
-    broken: Callable[[Change], bool] | None = None, *, claims: Claims | None = None, store: PortStore | None = None
+    broken: Callable[[Change], bool] | None = None,
+    *,
+    claims: Claims | None = None,
+    store: PortStore | None = None,
+    began: float = 0.0,
 ) -> AsyncIterator[World]:
-    """Run an engine with the real translation on the test's own time."""
+    """Run an engine with the real translation on the test's own time, which begins at ``began`` in Unix seconds."""
     loop = asyncio.get_running_loop()
     publisher, batches = Publisher(), Queue[Batch]()
-    engine = Engine(translation(broken), claims or Claims(), publisher, store=store, clock=loop.time)
+    engine = Engine(translation(broken), claims or Claims(), publisher, store=store, clock=lambda: began + loop.time())
     made = World(engine, publisher, batches)
 
     async def source() -> AsyncIterator[Batch]:

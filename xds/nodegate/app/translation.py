@@ -14,6 +14,7 @@ from nodegate.ports import Claims
 from nodegate.settings import TranslationSettings
 from nodegate.snapshot.publisher import Publisher
 from nodegate.source.files import read_folder
+from nodegate.translate.expiry import expiring
 from nodegate.translate.index import Index
 from nodegate.translate.settings import EscapedSlashes, Expose, Families, KeyPair, ListenerMode, Settings
 from nodegate.translate.step import step
@@ -61,4 +62,4 @@ def new_translation(chosen: TranslationSettings, own: KeyPair | None = None) -> 
         access_log=chosen.access_log,
         publish_service=chosen.publish_service,
     )
-    return Translation(lambda: Index.new(settings), step)
+    return Translation(lambda: Index.new(settings), step, expiring)

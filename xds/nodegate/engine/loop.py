@@ -11,6 +11,7 @@ These things can happen, and only one of them happens at a time:
    a change like any other, and is published at once (DESIGN 2, quarantine). A port that a node cannot use is no fault
    of an object: its listener moves to another one (redirect 5).
 4. A **retry is due**: a port that rested is free for a listener that waits, or kept claims could not be written.
+5. A **day has passed** since certificates were looked at, which expire without any change.
 
 A batch of nothing but Services on which ports are claimed is translated and published at once, too: the Ingress they
 belong to has waited for its hold-off already.
@@ -20,17 +21,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from asyncio import Queue, TaskGroup, get_running_loop
+from asyncio import TaskGroup, get_running_loop
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from enum import Enum, auto
-from operator import itemgetter
 from typing import Any
 
 import structlog
 
 from nodegate.debug.state import State
+from nodegate.engine.claiming import Claiming, Resources
 from nodegate.engine.emptying import Emptyings, empties
 from nodegate.engine.holdoff import HoldOff
+from nodegate.engine.inbox import Due, Inbox
 from nodegate.engine.keeping import Keeper
 from nodegate.engine.problems import Finder, Problems
 from nodegate.engine.refusals import Refusals
@@ -39,7 +40,7 @@ from nodegate.model.changes import Batch, Change, Delete, ObjectChange, Upsert
 from nodegate.model.objects import Object
 from nodegate.model.problem import Problem
 from nodegate.model.refs import Kind, Ref
-from nodegate.ports import Outcome, Ports, PortStore
+from nodegate.ports import Ports, PortStore
 from nodegate.server.clients import Clients
 from nodegate.snapshot.publisher import Publisher
 from nodegate.snapshot.resource import Entry, Key
@@ -49,16 +50,8 @@ from nodegate.status.quarantine import Quarantine
 
 log = structlog.get_logger(__name__)
 
-Resources = dict[Key, Entry | None]
-
 RETRY_SECONDS = 30.0
 """How long to wait before claims that could not be written, or objects that failed, are tried again."""
-
-
-class _Due(Enum):
-    HOLD_OFF = auto()
-    REVIEW = auto()
-    RETRY = auto()
 
 
 class Engine:
@@ -89,16 +82,16 @@ class Engine:
         self._clients = clients if clients is not None else Clients()  # without any it is falsy
         self._quarantine = Quarantine()
         self._refusals = Refusals()
-        self._inbox: Queue[Batch | _Due] = Queue()
+        self._inbox = Inbox(self._deadlines)
         self._objects: dict[Ref, Object] = {}
         self._pending: dict[Ref, ObjectChange] = {}
         self._held: Resources = {}
         self._emptyings = Emptyings()
         self._problems = Problems()
+        self._claiming = Claiming(translation, claims, self._problems, clock)
         self._taken = 0
         self._retry_at: float | None = None
         self._review_at: float | None = None
-        self._review_asked = False
         self._stepped = asyncio.Event()
         self.state.objects, self.state.ports = self._objects, claims.ports
         self.state.problems, self.state.listeners = self._problems.by_object, translation.listeners
@@ -106,10 +99,10 @@ class Engine:
     async def run(self, batches: AsyncIterator[Batch]) -> None:
         """Handle everything that happens until cancelled. What the source raises ends it."""
         async with TaskGroup() as group:
-            group.create_task(self._read(batches), name="source")
-            self._clients.on_news = self._ask_review
+            group.create_task(self._inbox.read(batches), name="source")
+            self._clients.on_news = self._inbox.ask_review
             while True:
-                await self._handle(await self._next())
+                await self._handle(await self._inbox.next())
                 self._show()
 
     def watch_problems(self, on_change: Callable[[Ref, tuple[Problem, ...]], None]) -> None:
@@ -127,51 +120,25 @@ class Engine:
             await self._stepped.wait()
         return self.state
 
-    async def _read(self, batches: AsyncIterator[Batch]) -> None:
-        """Hand over one batch at a time: the source joins what comes meanwhile."""
-        async for batch in batches:
-            self._inbox.put_nowait(batch)
-            await self._inbox.join()
-
-    def _ask_review(self) -> None:
-        if not self._review_asked:
-            self._review_asked = True
-            self._inbox.put_nowait(_Due.REVIEW)
-
-    async def _next(self) -> Batch | _Due:
-        """Return what happens next. A deadline that has passed comes first: batches cannot starve it."""
-        due, deadline = self._next_deadline()
-        if deadline is not None and deadline <= get_running_loop().time():
-            return due
-        try:
-            async with asyncio.timeout_at(deadline):
-                event = await self._inbox.get()
-        except TimeoutError:
-            return due
-        self._inbox.task_done()
-        return event
-
-    def _next_deadline(self) -> tuple[_Due, float | None]:
-        deadlines = {
-            _Due.HOLD_OFF: self._hold_off.deadline,
-            _Due.REVIEW: self._review_at,
-            _Due.RETRY: self._retry_at,
+    def _deadlines(self) -> dict[Due, float | None]:
+        return {
+            Due.HOLD_OFF: self._hold_off.deadline,
+            Due.REVIEW: self._review_at,
+            Due.EXPIRY: self._claiming.expiry.deadline,
+            Due.RETRY: self._retry_at,
         }
-        set_ones = [(deadline, due) for due, deadline in deadlines.items() if deadline is not None]
-        if not set_ones:
-            return _Due.HOLD_OFF, None
-        deadline, due = min(set_ones, key=itemgetter(0))
-        return due, deadline
 
-    async def _handle(self, event: Batch | _Due) -> None:
+    async def _handle(self, event: Batch | Due) -> None:
         match event:
             case Batch():
                 await self._take(event)
-            case _Due.HOLD_OFF:
+            case Due.HOLD_OFF:
                 await self._flush()
-            case _Due.REVIEW:
+            case Due.REVIEW:
                 await self._review()
-            case _Due.RETRY:
+            case Due.EXPIRY:
+                self._claiming.expiry.look()
+            case Due.RETRY:
                 await self._retry()
 
     # --- 1. a batch ---------------------------------------------------------------------------------------------------
@@ -240,7 +207,6 @@ class Engine:
     # --- 2. the hold-off ends -----------------------------------------------------------------------------------------
 
     async def _first_listing(self, *, stale: bool) -> None:
-        """Translate everything the source has, then give ports to the listeners in the order of their names."""
         changes, self._pending = tuple(self._pending.values()), {}
         resources = self._translate(changes, first=True)
         self.state.synced, self.state.stale = not stale, stale
@@ -260,7 +226,6 @@ class Engine:
 
     async def _review(self) -> None:
         """Let the quarantine decide on what clients reject; its decision is a change that does not wait."""
-        self._review_asked = False
         now = get_running_loop().time()
         resources, votes = self._move_refused(self._clients.votes(self.state.target))
         review = self._quarantine.review(votes, self._clients.node_ids(), now)
@@ -273,11 +238,9 @@ class Engine:
 
     def _move_refused(self, votes: tuple[Votes, ...]) -> tuple[Resources, tuple[Votes, ...]]:
         """Move listeners whose ports a node cannot use; return what that changes, and the votes about content."""
-        resources, held = Resources(), self._clients.held_ports(self.state.target)
+        held = self._clients.held_ports(self.state.target)
         votes, refused = self._refusals.take(votes, held, self._claims.ports)
-        for one in refused:
-            resources |= self._claim(self._claims.refuse(one.listener, one.port, one.node, self._clock()))
-        return resources, votes
+        return self._claiming.move(refused), votes
 
     # --- 4. a retry is due --------------------------------------------------------------------------------------------
 
@@ -285,7 +248,7 @@ class Engine:
         self._retry_at = None
         failed = self._translation.worth_retrying
         resources = self._translate(failed) if failed else {}
-        resources |= self._claim(self._claims.retry(self._clock()))
+        resources |= self._claiming.give_rested()
         await self._publish(resources)
 
     def _plan_retry(self, *, unwritten: bool) -> None:
@@ -293,9 +256,9 @@ class Engine:
         now, waits = get_running_loop().time(), []
         if unwritten or self._translation.worth_retrying:
             waits.append(RETRY_SECONDS)
-        wake = self._claims.next_wake()
-        if wake is not None:
-            waits.append(max(wake - self._clock(), 0.0))
+        rested = self._claiming.next_rested()
+        if rested is not None:
+            waits.append(rested)
         if not waits:
             self._retry_at = None
         elif self._retry_at is None or now + min(waits) < self._retry_at:
@@ -304,32 +267,17 @@ class Engine:
     # --- what all of them do ------------------------------------------------------------------------------------------
 
     def _translate(self, changes: Iterable[Change], *, first: bool = False) -> Resources:
-        """Translate changes, and the claims of the listeners that come and go with them."""
+        """Translate changes; the quarantine and the claims see those of objects first."""
         started = time.perf_counter()
         changes = tuple(changes)
         of_objects = [change for change in changes if isinstance(change, Upsert | Delete)]
         self._quarantine.observe(of_objects)
         self._claims.observe(of_objects)
         if self._problems.found_by(Finder.PROXIES):
-            self._ask_review()
-        changed = self._translation.apply(changes)
-        self._problems.note(Finder.TRANSLATION, changed.problems)
-        resources = dict(changed.resources)
-        if first:
-            resources |= self._claim(self._claims.settle(self._translation.listeners, self._clock()))
-        elif changed.listeners or self._claims.has_news:
-            resources |= self._claim(self._claims.change(changed.listeners, self._clock()))
+            self._inbox.ask_review()
+        resources = self._claiming.first(changes) if first else self._claiming.translate(changes)
         self.state.translate.observe(time.perf_counter() - started)
         return resources
-
-    def _claim(self, outcome: Outcome) -> Resources:
-        """Tell translation which listener has which port; a claim never makes another listener want one."""
-        self._problems.note(Finder.PORTS, outcome.problems)
-        if not outcome.claims:
-            return {}
-        changed = self._translation.apply(outcome.claims)
-        self._problems.note(Finder.TRANSLATION, changed.problems)
-        return dict(changed.resources)
 
     async def _publish(self, resources: Mapping[Key, Entry | None]) -> None:
         """Keep the claims, then let the streams see these resources: a port is not served before it is kept."""

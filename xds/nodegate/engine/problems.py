@@ -21,7 +21,8 @@ class Finder(IntEnum):
     TRANSLATION = 0
     PORTS = 1
     PROXIES = 2
-    CLUSTER = 3
+    CLOCK = 3
+    CLUSTER = 4
 
 
 class Problems:

@@ -8,6 +8,7 @@ with a Problem. What was accepted of that object before goes on being served.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Generic, TypeVar
 
 import structlog
@@ -30,6 +31,7 @@ INTERNAL_ERROR = ProblemCode(
 
 Index = TypeVar("Index")
 Step = Callable[[Index, Sequence[Change]], tuple[Index, Changed]]
+Expiring = Callable[[Index, datetime], Mapping[Ref, tuple[Problem, ...]]]
 
 
 class Translation(Generic[Index]):
@@ -38,10 +40,14 @@ class Translation(Generic[Index]):
     ``listeners`` are the listeners that want a port, ``problems`` those of translation and the internal errors.
     """
 
-    def __init__(self, new: Callable[[], Index], step: Step[Index]) -> None:
-        """Start with the index that ``new`` makes; ``step`` is translation's, or one with faults (tests)."""
+    def __init__(self, new: Callable[[], Index], step: Step[Index], expiring: Expiring[Index]) -> None:
+        """Start with the index that ``new`` makes; ``step`` is translation's, or one with faults (tests).
+
+        ``expiring`` finds the certificates in an index that have expired, or soon will, at a time.
+        """
         self._new = new
         self._step = step
+        self._expiring = expiring
         self._index = new()
         self._accepted: dict[Hashable, Change] = {}
         self._failed: dict[Hashable, Change] = {}
@@ -66,6 +72,10 @@ class Translation(Generic[Index]):
     def worth_retrying(self) -> tuple[Change, ...]:
         """The changes that are left out, if anything was translated since: the same input fails the same way."""
         return self.failed if self._moved else ()
+
+    def expiring(self, now: datetime) -> Mapping[Ref, tuple[Problem, ...]]:
+        """Return the problems of all served Secrets whose certificate has expired or soon will."""
+        return self._expiring(self._index, now)
 
     def apply(self, changes: Sequence[Change]) -> Changed:
         """Translate these changes. Never raises: a change that cannot be translated is left out, with a Problem."""

@@ -25,10 +25,11 @@ def expiring(index: Index, now: datetime) -> Mapping[Ref, tuple[Problem, ...]]:
     default one as well, and those that do not look go on.
     """
     found: dict[Ref, tuple[Problem, ...]] = {}
+    soon = now + SOON
     for name in index.certificate_users:
         stored = index.objects.secrets.get(name)
         not_after = stored.checked.not_after if stored else None
-        if not_after is None or not_after > now + SOON:
+        if not_after is None or not_after > soon:
             continue
         expired = not_after <= now
         code = codes.CERTIFICATE_EXPIRED if expired else codes.CERTIFICATE_EXPIRES_SOON
