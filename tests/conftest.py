@@ -16,8 +16,16 @@ import pytest
 
 hypothesis.settings.register_profile("nodegate", deadline=None)  # a slow machine is no counter-example
 hypothesis.settings.register_profile("full", deadline=None, max_examples=2000)
-# Few examples, and always the same: what a mutant did must not be luck (tools/mutants.py).
-hypothesis.settings.register_profile("mutants", deadline=None, max_examples=10, derandomize=True, database=None)
+# Few examples, and always the same: what a mutant did must not be luck (tools/mutants.py). Nobody reads the example
+# that kills one, so it is not made small: that takes a minute, finding it a second.
+hypothesis.settings.register_profile(
+    "mutants",
+    deadline=None,
+    max_examples=10,
+    derandomize=True,
+    database=None,
+    phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate),
+)
 hypothesis.settings.load_profile("nodegate")
 
 

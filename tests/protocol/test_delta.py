@@ -183,3 +183,14 @@ def test_every_resource_has_its_name_and_version() -> None:
         "c2": resource("CDS", "c2", "7").version,
     }
     assert said.raw.type_url == TYPES["CDS"]
+
+
+def test_who_asks_again_for_all_it_holds_holds_no_more_than_before() -> None:
+    """So its version is that of everybody who holds the same (xds-protocol 28, 25)."""
+    versions = []
+    for again in ("", "<-EDS sub[c1,c2] | ->EDS v1 n2[c1,c2] | <-EDS n2"):
+        wire = Wire("delta", "EDS c1, EDS c2")
+        wire.play(f"<-EDS sub[c1,c2] NODE | ->EDS v1 n1[c1,c2] | <-EDS n1 | {again}")
+        wire.put("EDS c1@2")
+        versions.append(wire.hears("EDS v2 n3[c1@2]").version)
+    assert versions[0] == versions[1]

@@ -79,3 +79,12 @@ def test_what_was_refused_and_is_asked_for_again_does_not_exist_for_this_client(
     ask = "<-EDS sub[c1] NODE | ->EDS n1[c1] | <-EDS n1 error{c1 is bad} ; .. | <-EDS sub[c1]"
     Wire("delta", "EDS c1").play(ask + "| ->EDS n2[] removed[c1]")
     Wire("delta", "EDS c1").play(ask.replace("NODE", "init{c1:7} NODE") + "; ..")
+
+
+def test_what_the_client_reported_and_the_target_comes_back_to_is_held() -> None:
+    """It need not be sent, and has to be removed when it goes (xds-protocol 37)."""
+    Wire("delta", "CDS c1, CDS c2, RDS r1@2(c2)").play("""
+        <-CDS NODE | ->CDS n1[c1,c2] | <-LDS | ->LDS n2[] | <-LDS n2
+        <-RDS sub[*] init{r1:1} | ->RDS n3[] | <-RDS n3 ; .. | ++ RDS r1@1(c1) ; .. | <-CDS n1 ; ..
+        -- RDS r1 ; ->RDS n4 removed[r1]
+    """)

@@ -7,7 +7,7 @@ import pytest
 from nodegate.server.protocol.decode import decode_request
 from nodegate.server.protocol.stream import Stream, StreamOptions
 from nodegate.snapshot.target import Target
-from nodegate.snapshot.type_urls import CLUSTER
+from nodegate.snapshot.type_urls import CLUSTER, ROUTE, SHORT_NAME
 from tests.protocol.wire import Wire, resource
 
 WORLD = "CDS c1, EDS c1, SDS s1, LDS l1(r1), RDS r1(c1)"
@@ -91,6 +91,14 @@ def test_what_waits_can_be_seen() -> None:
     ((hold, since),) = [state for one in wire.stream.states.values() for state in one.holds.values()]
     assert "cluster c2" in hold.reason
     assert hold.until == since + 15.0
+
+
+def test_what_waits_to_be_removed_says_what_names_it() -> None:
+    """By kind and name (xds-protocol 40)."""
+    wire = up("delta")
+    wire.play("-- RDS r1, CDS c1")
+    ((hold, _),) = wire.stream.states[CLUSTER].holds.values()
+    assert hold.reason == f"{SHORT_NAME[ROUTE]} r1 on the client still names it"
 
 
 def test_a_cluster_is_not_emptied_before_the_routes_left_it() -> None:
@@ -297,4 +305,21 @@ def test_endpoints_of_before_do_not_keep_a_warming_cluster_waiting() -> None:
     """The cluster that names them is the one that went (xds-protocol 24, 41)."""
     Wire("delta", "CDS c1, EDS c1").play("""
         <-CDS NODE | ->CDS n1[c1] | -- CDS c1, EDS c1 ; .. | <-EDS sub[c1] init{c1:7} | ->EDS n2[] removed[c1]
+    """)
+
+
+def test_a_cluster_that_comes_back_before_it_could_be_removed_stays() -> None:
+    """What held it back may end, and it is not removed all the same (xds-protocol 40)."""
+    up("delta").play("""
+        -- LDS l1, RDS r1, CDS c1, EDS c1 ; ->LDS n10 removed[l1] | ++ CDS c1, EDS c1 ; ..
+        <-LDS n10 | ->RDS n11 removed[r1] | <-RDS n11 ; .. | ++ CDS c1@2 ; ->CDS n12[c1@2] | ->EDS n13[c1]
+    """)
+
+
+def test_a_route_waits_for_endpoints_in_place_of_none_that_were_made_up() -> None:
+    """The client holds that there are none until it takes in others (xds-protocol 24, 42)."""
+    Wire("sotw", "CDS c1, EDS c1").play("""
+        <-CDS [] NODE | ->CDS v1 n1[c1] | -- CDS c1, EDS c1 ; .. | <-EDS [c1] | ->EDS v2 n2[c1@0] | <-EDS [c1] v2 n2
+        ++ CDS c1, EDS c1, RDS r1(c1) ; ->EDS v3 n3[c1@1] | <-CDS [] v1 n1 | <-RDS [r1] ; ..
+        <-EDS [c1] v3 n3 | ->RDS v4 n4[r1]
     """)
