@@ -194,3 +194,14 @@ def test_who_asks_again_for_all_it_holds_holds_no_more_than_before() -> None:
         wire.put("EDS c1@2")
         versions.append(wire.hears("EDS v2 n3[c1@2]").version)
     assert versions[0] == versions[1]
+
+
+def test_a_question_and_a_change_that_come_together_are_both_answered() -> None:
+    """Though others are sent the change alone (xds-protocol 28)."""
+    wire = Wire("delta", "CDS c1, CDS c2")
+    wire.play("<-CDS NODE | ->CDS n1[c1,c2] | <-CDS n1")
+    wire.ready = False
+    wire.ask("CDS sub[c2]")
+    wire.put("CDS c1@2")
+    wire.ready = True
+    wire.play(".. 0s | ->CDS n2[c1@2,c2]")

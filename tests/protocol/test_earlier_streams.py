@@ -88,3 +88,14 @@ def test_what_the_client_reported_and_the_target_comes_back_to_is_held() -> None
         <-RDS sub[*] init{r1:1} | ->RDS n3[] | <-RDS n3 ; .. | ++ RDS r1@1(c1) ; .. | <-CDS n1 ; ..
         -- RDS r1 ; ->RDS n4 removed[r1]
     """)
+
+
+def test_what_the_client_reported_and_does_not_ask_for_is_not_counted() -> None:
+    """Its version is that of a client that reported nothing (xds-protocol 37, 25)."""
+    versions = []
+    for reported in ("", "init{c1:1}"):
+        wire = Wire("delta", "EDS c1")
+        wire.play(f"<-EDS {reported} NODE ; .. | ++ EDS c2 ; ..")
+        wire.ask("EDS sub[c2]")
+        versions.append(wire.hears("EDS v1 n1[c2]").version)
+    assert versions[0] == versions[1]

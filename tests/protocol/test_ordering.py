@@ -323,3 +323,8 @@ def test_a_route_waits_for_endpoints_in_place_of_none_that_were_made_up() -> Non
         ++ CDS c1, EDS c1, RDS r1(c1) ; ->EDS v3 n3[c1@1] | <-CDS [] v1 n1 | <-RDS [r1] ; ..
         <-EDS [c1] v3 n3 | ->RDS v4 n4[r1]
     """)
+
+
+def test_who_asks_for_what_cannot_be_removed_yet_is_sent_what_it_holds() -> None:
+    """To say that it is gone would take it from the route that names it (xds-protocol 28, 40)."""
+    up("delta").play("-- RDS r1, CDS c1 ; .. | <-CDS sub[c1] | ->CDS n10[c1@1] | ->EDS n11[c1] | <-CDS n10 ; ..")
