@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.rig.manifests import Manifest, service
+from tests.e2e.rig.name_server import resolver
 from tests.e2e.rig.site import Site
-
-_CARES = "type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig"
 
 
 def external(namespace: str, name: str) -> Manifest:
@@ -30,9 +29,7 @@ def silent_name_server() -> Iterator[dict[str, Any]]:
     """Return the part of a bootstrap that makes Envoy ask a name server which never answers."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
-        address = {"address": "127.0.0.1", "port_value": silent.getsockname()[1], "protocol": "UDP"}
-        resolver = {"@type": _CARES, "resolvers": [{"socket_address": address}]}
-        yield {"typed_dns_resolver_config": {"name": "envoy.network.dns_resolver.cares", "typed_config": resolver}}
+        yield resolver(*silent.getsockname())
 
 
 @pytest.fixture
