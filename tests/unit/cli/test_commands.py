@@ -204,6 +204,62 @@ def test_lint_finds_what_only_translation_can_know(folder: Path) -> None:
     assert "[" in result.stdout
 
 
+ODD = """\
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: odd, namespace: shop}
+spec:
+  ingressClassName: nodegate
+  rules:
+    - host: odd.example
+      http:
+        paths:
+          - path: /
+            pathType: Prefix
+            backend:
+              service:
+                name: gone
+                port: {number: 80}
+"""
+LISTED = """\
+apiVersion: v1
+kind: List
+items:
+  - apiVersion: v1
+    kind: Namespace
+    metadata: {name: shop}
+  - apiVersion: networking.k8s.io/v1
+    kind: Ingress
+    metadata:
+      name: odd
+      namespace: shop
+      annotations:
+        nodegate.dev/timeout: soon
+    spec: {ingressClassName: nodegate, defaultBackend: {service: {name: web, port: {number: 80}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("written", "code", "line"),
+    [
+        (ODD, "ServiceNotFound", 13),
+        (f"{GOOD.strip()}\n---\n{ODD}".replace("name: web, namespace", "name: w, namespace", 1), "ServiceNotFound", 32),
+        (LISTED, "InvalidAnnotation", 13),
+        (ODD.replace("  ingressClassName: nodegate\n", ""), "IngressClassMissing", 4),
+        (json.dumps(yaml.safe_load(ODD), indent=1), "ServiceNotFound", 19),
+    ],
+    ids=["a field", "a later document", "an item of a list", "a field that is not there", "JSON"],
+)
+def test_lint_says_on_which_line_the_field_is_that_translation_complains_of(
+    folder: Path, written: str, code: str, line: int
+) -> None:
+    """Translation knows objects and fields only; who reads the report has files and lines."""
+    (folder / "odd.yaml").write_text(written)
+    (problem,) = (one for one in json.loads(run("lint", folder, "-o", "json").stdout) if one["code"] == code)
+    assert problem["location"] == f"{folder}/odd.yaml:{line}"
+    assert f"{folder}/odd.yaml:{line}: {problem['severity']}: Ingress shop/odd" in run("lint", folder).stdout
+
+
 @pytest.mark.parametrize("command", ["lint", "translate"])
 def test_a_folder_that_is_not_there_is_a_usage_error(command: str, tmp_path: Path) -> None:
     """Exit status 2, one sentence, no traceback."""

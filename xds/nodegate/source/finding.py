@@ -12,6 +12,7 @@ Path = tuple[str | int, ...]
 """A place in a document: keys of mappings and indexes of lists, from the outside in."""
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z", re.ASCII)
+_SHOWN_STEP = re.compile(r"([^.\[\]]+)|\[([^\]]*)\]")
 _LONGEST_SHOWN_KEY = 63  # a line of a PEM block has 64 characters: a key that slipped out of its block is not shown
 
 
@@ -42,6 +43,12 @@ class Finding:
 def show_path(path: Path) -> str:
     """Return ``path`` as kubectl writes it: ``spec.rules[0].host``, ``metadata.labels[app.kubernetes.io/name]``."""
     return "".join(_show_step(step) for step in path).removeprefix(".")
+
+
+def read_path(shown: str) -> Path:
+    """Return the place that :func:`show_path` shows so; a number in brackets is taken for an index."""
+    steps = (match.groups() for match in _SHOWN_STEP.finditer(shown))
+    return tuple(int(inner) if inner.isdecimal() else inner for name, bracket in steps for inner in [name or bracket])
 
 
 def show_key(key: str) -> str:

@@ -4,7 +4,8 @@
 to the file system, ``last_good`` to the state folder, ``source`` joins them.
 """
 
+from nodegate.source.files.locate import locate
 from nodegate.source.files.reader import Listing, read_folder
 from nodegate.source.files.source import FolderSource
 
-__all__ = ["FolderSource", "Listing", "read_folder"]
+__all__ = ["FolderSource", "Listing", "locate", "read_folder"]

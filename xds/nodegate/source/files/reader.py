@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,10 +24,11 @@ _RACY = 100_000_000  # nanoseconds; kernels stamp files in steps of up to 10 ms
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Everything a folder says at one moment: the objects, sorted, and what is wrong."""
+    """Everything a folder says at one moment: the objects, sorted, what is wrong, and in which file each object is."""
 
     objects: tuple[Object, ...]
     problems: tuple[Problem, ...]
+    origins: Mapping[Ref, str]
 
 
 def read_folder(folder: Path) -> Listing:
@@ -41,7 +42,7 @@ def read_folder(folder: Path) -> Listing:
     if reader.missing is not None:
         raise SourceError(f"{reader.missing.message} {reader.missing.remedy}")
     objects = reader.state.objects
-    return Listing(tuple(objects[ref] for ref in sorted(objects)), reader.problems)
+    return Listing(tuple(objects[ref] for ref in sorted(objects)), reader.problems, reader.state.origins)
 
 
 class FolderReader:

@@ -58,6 +58,11 @@ class FolderState:
     objects: Mapping[Ref, Object] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
 
+    @property
+    def origins(self) -> Mapping[Ref, str]:
+        """In which file each object is, of several the one that counts."""
+        return {ref: path for path, file in reversed(list(self.files.items())) for ref in file.objects}
+
     def apply(self, contents: Mapping[str, Content]) -> FolderState:
         """Return the state after the files in ``contents`` (path below the folder -> content) changed.
 
