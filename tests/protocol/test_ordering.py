@@ -125,6 +125,16 @@ def test_a_route_waits_for_endpoints_that_came_back() -> None:
     """)
 
 
+def test_a_route_does_not_wait_for_endpoints_that_are_none() -> None:
+    """Its cluster answers 503, whatever else the client has not acknowledged yet (xds-protocol 40, 41)."""
+    wire = Wire("delta", WORLD + ", CDS c2, EDS c2@0")
+    wire.play("""
+        <-CDS NODE | ->CDS n1[c1,c2] | <-EDS sub[c1,c2] | ->EDS n2[c1,c2] | <-EDS n2 ; <-CDS n1 | <-LDS | ->LDS n3[l1]
+        <-RDS sub[r1] | ->RDS n4[r1] | <-LDS n3 ; <-RDS n4
+        ++ EDS c1@2 ; ->EDS n10[c1@2] | ++ RDS r1@2(c2) ; ->RDS n11[r1@2]
+    """)
+
+
 def test_a_changed_listener_does_not_bring_its_routes_again() -> None:
     """It warms with those the client has (xds-protocol 43)."""
     up("delta").play("++ LDS l1@2(r1) ; ->LDS n10[l1@2] | <-LDS n10 ; ..")
