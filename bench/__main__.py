@@ -5,16 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import median
 
 import click
 
+from bench.command import medians, run
 from bench.driver import raise_descriptor_limit
 from bench.report import table, write_between
 from bench.scenarios import ALL
 from bench.scenarios.scenario import Scenario
 from bench.servers import TITLES
-from nodegate.errors import NodegateError
 
 
 @click.command()
@@ -46,21 +45,11 @@ def _measure(
         for server in asked:
             runs[server].append(scenario.measure(server, scale))
             print(f"{scenario.name} {server} {dict(runs[server][-1])}", file=sys.stderr, flush=True)
-    return {server: _medians(of_server) for server, of_server in runs.items()}
-
-
-def _medians(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    return {key: median(run[key] for run in runs) for key in runs[0]}
+    return {server: medians(of_server) for server, of_server in runs.items()}
 
 
 _MARKS = ("<!-- tables: written by bench -->", "<!-- end of tables -->")
 
 
 if __name__ == "__main__":
-    try:
-        main(standalone_mode=False)
-    except NodegateError as error:
-        sys.exit(f"bench: {error}")
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+    run(main)

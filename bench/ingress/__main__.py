@@ -9,11 +9,11 @@ from statistics import median
 
 import click
 
+from bench.command import run
 from bench.ingress.trial import DEDICATED, SHARED, Trial, trial
 from bench.report import table_of, write_between
 from bench.scenarios.scenario import Figure, scaled
 from bench.trial import percentile
-from nodegate.errors import NodegateError
 from nodegate.snapshot.type_urls import ENDPOINT, ROUTE
 
 SIZES = (100, 10_000)
@@ -85,10 +85,4 @@ def _tables(cold: Mapping[str, Figures], events: Mapping[str, Mapping[str, Figur
 
 
 if __name__ == "__main__":
-    try:
-        main(standalone_mode=False)
-    except NodegateError as error:
-        sys.exit(f"bench: {error}")
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+    run(main)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from statistics import median
 
 import click
 
+from bench.command import medians, run
 from bench.driver import raise_descriptor_limit
 from bench.golang import programs
 from bench.kubernetes import namespace
@@ -19,7 +19,6 @@ from bench.kubernetes.start import PATCH, START
 from bench.kubernetes.traffic import ALONE, AMONG_OTHERS, LOST
 from bench.report import table_of
 from bench.scenarios.scenario import scaled
-from nodegate.errors import NodegateError
 from tools.kubernetes import AssetsError, assets
 
 ALL = (ALONE, LOST, AMONG_OTHERS, START, PATCH)
@@ -54,7 +53,7 @@ def _measure(
         for server in servers:
             runs[server].append(scenario.measure(site, server, scale))
             print(f"{scenario.name} {server} {dict(runs[server][-1])}", file=sys.stderr, flush=True)
-    return {server: {key: median(run[key] for run in found) for key in found[0]} for server, found in runs.items()}
+    return {server: medians(found) for server, found in runs.items()}
 
 
 def _table(scenario: Scenario, results: Mapping[str, Figures], scale: float) -> str:
@@ -64,10 +63,4 @@ def _table(scenario: Scenario, results: Mapping[str, Figures], scale: float) -> 
 
 
 if __name__ == "__main__":
-    try:
-        main(standalone_mode=False)
-    except (NodegateError, AssetsError) as error:
-        sys.exit(f"bench: {error}")
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+    run(main, AssetsError)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from statistics import median
+from collections.abc import Mapping
 
 import click
 
+from bench.command import medians, run
 from bench.golang import programs
 from bench.redirect.places import Size
 from bench.redirect.site import DIRECT, MODES, Site, sites
 from bench.report import table_of
 from bench.scenarios.scenario import Figure
-from nodegate.errors import NodegateError
 from nodegate_redirect.errors import RedirectError
 
 SIZES = (Size(1), Size(100), Size(10_000), Size(10_000, 10_000))
@@ -65,18 +64,8 @@ def _connections(made: Mapping[str, Site], repetitions: int) -> dict[str, Figure
             direct = found if name == DIRECT else runs[DIRECT][-1]
             runs[name].append(found | {"rate": found["per_second"] / direct["per_second"]})
             print(f"{name} {found}", file=sys.stderr, flush=True)
-    return {name: _medians(of_one) for name, of_one in runs.items()}
-
-
-def _medians(runs: Sequence[Figures]) -> Figures:
-    return {key: median(run[key] for run in runs) for key in runs[0]}
+    return {name: medians(of_one) for name, of_one in runs.items()}
 
 
 if __name__ == "__main__":
-    try:
-        main(standalone_mode=False)
-    except (NodegateError, RedirectError) as error:
-        sys.exit(f"bench: {error}")
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+    run(main, RedirectError)
