@@ -7,8 +7,8 @@ import ctypes
 import itertools
 import os
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -55,22 +55,13 @@ class Network:
 
     def inside(self, where: str, do: Callable[[], T]) -> T:
         """Return what a function returns when it runs in one namespace: in a thread of its own, which ends with it."""
-        results: list[T] = []
-        errors: list[BaseException] = []
 
-        def run() -> None:
-            try:
-                _enter(self.path(where))
-                results.append(do())
-            except BaseException as error:  # noqa: BLE001  # raised again below, in the thread that asked
-                errors.append(error)
+        def entered() -> T:
+            _enter(self.path(where))
+            return do()
 
-        thread = threading.Thread(target=run)
-        thread.start()
-        thread.join()
-        if errors:
-            raise errors[0]
-        return results[0]
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            return thread.submit(entered).result()
 
     def run(self, where: str, command: str, text: str = "") -> str:
         """Run a line of shell in one namespace and return what it prints."""

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from nodegate.model.changes import Claimed, ObjectChange
 from nodegate.model.problem import Problem
 from nodegate.model.refs import Ref
-from nodegate.ports.contract import Outcome, listeners_of, owner_of
-from nodegate.ports.problems import Refusals, exhausted
+from nodegate.ports.contract import Outcome
+from nodegate.ports.problems import Refusals, exhausted, problems_of
 from nodegate.ports.range import PortRange
 from nodegate.ports.resting import Rest, Resting
 
@@ -155,12 +155,8 @@ class Claims:
         del self._untaken[bisect_left(self._untaken, port)]
         self.revision += 1
 
-    def _problems(self, listeners: Iterable[str]) -> dict[Ref, tuple[Problem, ...]]:
-        """Return all problems of the Ingresses that these listeners are of."""
-        return {owner: tuple(self._problems_of(owner)) for owner in sorted(set(map(owner_of, listeners)))}
+    def _problems(self, listeners: Iterable[str]) -> Mapping[Ref, tuple[Problem, ...]]:
+        return problems_of(listeners, self._waiting, self._full, self._refusals, self._port_of.get)
 
-    def _problems_of(self, owner: Ref) -> Iterator[Problem]:
-        for listener in listeners_of(owner):
-            if listener in self._waiting:
-                yield exhausted(listener, self.range, len(self._taken), len(self._resting))
-            yield from self._refusals.problems(listener, self._port_of.get(listener))
+    def _full(self, listener: str) -> Problem:
+        return exhausted(listener, self.range, len(self._taken), len(self._resting))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from nodegate.model.problem import Problem, ProblemCode, Severity
-from nodegate.ports.contract import owner_of
+from nodegate.model.refs import Ref
+from nodegate.ports.contract import listeners_of, owner_of
 from nodegate.ports.range import PortRange
 
 PORTS_EXHAUSTED = ProblemCode(
@@ -62,3 +63,25 @@ class Refusals:
             if named:
                 message = f"Port {port} of listener {listener} cannot be used on node {named}; {instead}."
                 yield PORT_REFUSED.found(owner_of(listener), "", message)
+
+
+def problems_of(
+    listeners: Iterable[str],
+    waiting: Collection[str],
+    full: Callable[[str], Problem],
+    refusals: Refusals,
+    port_of: Callable[[str], int | None],
+) -> Mapping[Ref, tuple[Problem, ...]]:
+    """Return all problems of the Ingresses that these listeners are of.
+
+    ``waiting`` are those without a port, and ``full`` says so of one; ``port_of`` returns the port that a listener has
+    or is to have.
+    """
+
+    def of_owner(owner: Ref) -> Iterator[Problem]:
+        for listener in listeners_of(owner):
+            if listener in waiting:
+                yield full(listener)
+            yield from refusals.problems(listener, port_of(listener))
+
+    return {owner: tuple(of_owner(owner)) for owner in sorted(set(map(owner_of, listeners)))}

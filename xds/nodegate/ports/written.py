@@ -19,8 +19,8 @@ from nodegate.model.generated_service import claimed_ports, frontend_of, refused
 from nodegate.model.objects import Service
 from nodegate.model.problem import Problem
 from nodegate.model.refs import Kind, Ref
-from nodegate.ports.contract import Outcome, listeners_of, owner_of
-from nodegate.ports.problems import Refusals, exhausted
+from nodegate.ports.contract import Outcome
+from nodegate.ports.problems import Refusals, exhausted, problems_of
 from nodegate.ports.range import PortRange
 from nodegate.ports.resting import Resting
 
@@ -244,12 +244,8 @@ class WrittenClaims:
         others = port in self._taken or port in self._planned or self._claimants.get(port, {}).keys() - {listener}
         return not others and (port not in self._resting or self._resting.had(port) == listener)
 
-    def _problems(self, listeners: Iterable[str]) -> dict[Ref, tuple[Problem, ...]]:
-        """Return all problems of the Ingresses that these listeners are of."""
-        return {owner: tuple(self._problems_of(owner)) for owner in sorted(set(map(owner_of, listeners)))}
+    def _problems(self, listeners: Iterable[str]) -> Mapping[Ref, tuple[Problem, ...]]:
+        return problems_of(listeners, self._waiting, self._full, self._refusals, self.to_write)
 
-    def _problems_of(self, owner: Ref) -> Iterator[Problem]:
-        for listener in listeners_of(owner):
-            if listener in self._waiting:
-                yield exhausted(listener, self.range, len(self._taken), len(self._resting))
-            yield from self._refusals.problems(listener, self.to_write(listener))
+    def _full(self, listener: str) -> Problem:
+        return exhausted(listener, self.range, len(self._taken), len(self._resting))
