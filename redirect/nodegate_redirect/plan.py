@@ -33,12 +33,14 @@ class Target(NamedTuple):
 class Node:
     """What the node looks like: its addresses, and the ports that a listener's socket listens on, by family (4, 6).
 
-    ``held`` names who else has a port.
+    ``held`` names the programs that are not Envoy and have a port, ``opaque`` those that have it without a transparent
+    socket and are Envoy, or may be, for they cannot be seen.
     """
 
     addresses: frozenset[str] = frozenset()
     listening: frozenset[tuple[int, int]] = frozenset()
     held: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    opaque: Mapping[tuple[int, int], str] = field(default_factory=dict)
 
 
 Targets = Mapping[Place, Target]
@@ -161,22 +163,37 @@ class Draft:
                     del self._uses[key]
 
     def _port(self, redirect: Redirect, place: Place) -> int | None:
-        if (place.family, redirect.port) in self._node.listening:
+        wanted = (place.family, redirect.port)
+        holder, served = self._node.held.get(wanted), wanted in self._node.listening
+        if holder is not None:  # who is in the way matters most
+            self._waiting[redirect.name] = _held(redirect, place.family, holder, shared=served)
+        elif not served and redirect.name not in self._waiting:
+            self._waiting[redirect.name] = _missing(redirect, place.family, self._node.opaque.get(wanted))
+        if served:
             return redirect.port
-        holder = self._node.held.get((place.family, redirect.port))
-        if holder is not None or redirect.name not in self._waiting:  # who is in the way matters most
-            self._waiting[redirect.name] = _missing(redirect, place.family, holder)
         before = self._before(place)
         if before is None:
             return None
         return before if (place.family, before) in self._node.listening else REFUSED
 
 
-def _missing(redirect: Redirect, family: int, holder: str | None) -> str:
+def _held(redirect: Redirect, family: int, holder: str, *, shared: bool) -> str:
+    """Say who has the port of a listener, in the words of ``redirect.proto``."""
+    if shared:
+        return (
+            f"port held by {holder}: it shares port {redirect.port} for IPv{family} with listener {redirect.listener} "
+            "and gets a part of its connections"
+        )
+    return f"port held by {holder}: listener {redirect.listener} cannot have port {redirect.port} for IPv{family}"
+
+
+def _missing(redirect: Redirect, family: int, opaque: str | None) -> str:
     """Say why there is no listener, in the words of ``redirect.proto``."""
-    if holder is not None:
-        return f"port held by {holder}: listener {redirect.listener} cannot have port {redirect.port} for IPv{family}"
+    waiting = f"waiting for listener {redirect.listener}: "
+    if opaque is None:
+        return f"{waiting}no transparent socket listens on port {redirect.port} for IPv{family}"
     return (
-        f"waiting for listener {redirect.listener}: no transparent socket listens on port {redirect.port} for "
-        f"IPv{family}"
+        f"{waiting}{opaque} listens on port {redirect.port} for IPv{family}, but its socket is not transparent. If that "
+        "is Envoy, give it the bootstrap of `nodegate bootstrap --redirect` and NET_ADMIN; if not, Envoy refuses the "
+        "port and the listener moves"
     )

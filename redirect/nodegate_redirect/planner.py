@@ -76,9 +76,10 @@ class Planner:
         Nobody else waits: what waits is looked at again whenever sockets come or go.
         """
         names = set(self._changed)
-        if (node.listening, node.held) != (self._node.listening, self._node.held):
+        before = self._node
+        if (node.listening, node.held, node.opaque) != (before.listening, before.held, before.opaque):
             names |= self.plan.waiting.keys()
-            for port in {port for _, port in node.listening ^ self._node.listening}:
+            for _, port in (node.listening ^ before.listening) | (node.held.keys() ^ before.held.keys()):
                 names |= self._names.get(port, set())
         if names:
             names |= self.plan.conflicts.keys()

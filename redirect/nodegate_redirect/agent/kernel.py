@@ -102,26 +102,24 @@ class Kernel:
         """Return what the node looks like, as far as what is asked for needs to know it."""
         ports = self._planner.open_ports
         if whole or len(ports) > _MOST_PORTS:
-            listening, held = self._sockets(sockets.listening(), self._planner.ports)
-            return Node(addresses.of_node(), listening, held)
+            return self._with_sockets(Node(addresses.of_node()), sockets.listening(), self._planner.ports)
         if not ports:
             return self._node
-        listening, held = self._sockets(sockets.listening(ports), ports)
-        near = frozenset((family, port) for port in ports for family in (4, 6))
-        if listening == self._node.listening & near and held == {
-            one: holder for one, holder in self._node.held.items() if one in near
-        }:
-            return self._node
-        elsewhere = frozenset(one for one in self._node.listening if one[1] not in ports)
-        others = {one: holder for one, holder in self._node.held.items() if one[1] not in ports}
-        return Node(self._node.addresses, elsewhere | listening, others | held)
+        known = self._node
+        elsewhere = Node(
+            known.addresses,
+            frozenset(one for one in known.listening if one[1] not in ports),
+            {one: holder for one, holder in known.held.items() if one[1] not in ports},
+            {one: holder for one, holder in known.opaque.items() if one[1] not in ports},
+        )
+        now = self._with_sockets(elsewhere, sockets.listening(ports), ports)
+        return known if now == known else now
 
-    def _sockets(
-        self, found: Iterable[sockets.Listening], ports: frozenset[int]
-    ) -> tuple[frozenset[tuple[int, int]], dict[tuple[int, int], str]]:
-        """Return the ports of listeners by family, and who else has one of ``ports``.
+    def _with_sockets(self, node: Node, found: Iterable[sockets.Listening], ports: frozenset[int]) -> Node:
+        """Return the node with these sockets: the ports of listeners, and who else has one of ``ports``.
 
-        An Envoy whose sockets are not transparent is not somebody else: another port would not help it.
+        An Envoy whose sockets are not transparent is not somebody else: another port would not help it. A program that
+        cannot be seen may be one. If it is not, Envoy itself refuses the port.
         """
         strangers = []
         ours: set[tuple[int, int]] = set()
@@ -130,17 +128,21 @@ class Kernel:
                 ours.update((family, one.port) for family in one.families)
             elif one.port in ports:
                 strangers.append(one)
-        held: dict[tuple[int, int], str] = {}
+        held, opaque = dict(node.held), dict(node.opaque)
         for one in strangers:
             program = self._program(one)
-            if not program.startswith(_ENVOY):
-                held |= {(family, one.port): program for family in one.families if (family, one.port) not in ours}
-        return frozenset(ours), held
+            places = [(family, one.port) for family in one.families]
+            if program and not program.startswith(_ENVOY):  # on any address, it shares a port that Envoy has as well
+                held |= {place: program for place in places if one.wildcard or place not in ours}
+            else:
+                unseen = f"a program of user {one.user} that this agent cannot see (socket {one.inode})"
+                opaque |= {place: program or unseen for place in places if place not in ours}
+        return Node(node.addresses, node.listening | ours, held, opaque)
 
     def _program(self, one: sockets.Listening) -> str:
-        """Return whose socket it is; that is looked up once."""
+        """Return whose socket it is, empty where that cannot be seen; that is looked up once."""
         if one.inode not in self._owners:
             if len(self._owners) > _MOST_KNOWN:
                 self._owners.clear()
             self._owners[one.inode] = owners.of_socket(one.inode)
-        return self._owners[one.inode] or f"a program of user {one.user} (socket {one.inode})"
+        return self._owners[one.inode]

@@ -75,6 +75,19 @@ def test_what_waits_from_an_earlier_message_is_no_reason_to_refuse_another_one()
     assert settle(session, {"a/a/80": WAITS}) == [Request("2")]
 
 
+def test_a_reason_of_another_kind_is_said_as_well() -> None:
+    """A port that is waited for, and that another program takes then, moves the listener (redirect 5)."""
+    session = Session(Following())
+    session.take(sent("1", "a/a/80"))
+    settle(session, {"a/a/80": WAITS})
+    held = "port held by nginx (pid 7): listener default/web/http@18243 cannot have port 18243 for IPv4"
+    assert settle(session, {"a/a/80": held}) == [Request(subscribe=("a/a/80",))]
+    assert settle(session, {"a/a/80": held}) == []
+    session.take(sent("2", "a/a/80"))
+    assert settle(session, {"a/a/80": held}) == [Request("2", f"a/a/80: {held}")]
+    assert settle(session, {"a/a/80": held.replace("IPv4", "IPv6")}) == []
+
+
 def test_what_is_withdrawn_while_it_waits_is_not_asked_for_again() -> None:
     session = Session(Following())
     session.take(sent("1", "a/a/80"))

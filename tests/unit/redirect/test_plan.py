@@ -36,6 +36,23 @@ def test_a_listener_that_moves_keeps_its_frontends_until_the_new_port_listens() 
     assert "ns/web/80" in plan.waiting
 
 
+def test_a_program_that_shares_the_port_of_a_listener_is_reported_and_the_frontend_stays_until_it_moves() -> None:
+    """Envoy cannot see that another program of its user has the port too (decision 0023)."""
+    plan = make_plan([WEB], Node(listening=BOTH, held={(4, 18243): "nginx (pid 7)"}), {})
+    assert plan.targets == {PLACE: Target(18243), PLACE6: Target(18243)}
+    assert plan.waiting["ns/web/80"].startswith("port held by nginx (pid 7): it shares port 18243 for IPv4 with ")
+
+
+def test_a_socket_that_may_be_envoys_is_waited_for_with_what_to_do() -> None:
+    """Another port would not help an Envoy whose sockets are not transparent (redirect 15)."""
+    plan = make_plan([WEB], Node(opaque={(4, 18243): "a program that this agent cannot see"}), {})
+    assert plan.targets == {}
+    assert plan.waiting["ns/web/80"].startswith(
+        "waiting for listener ns/web/http@18243: a program that this agent cannot see listens on port 18243 for IPv4, "
+        "but its socket is not transparent. If that is Envoy, give it the bootstrap of `nodegate bootstrap --redirect`"
+    )
+
+
 def test_a_frontend_whose_listener_is_gone_is_refused() -> None:
     plan = make_plan([WEB], Node(), {PLACE: 18243})
     assert plan.targets == {PLACE: Target(REFUSED)}

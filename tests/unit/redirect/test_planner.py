@@ -38,8 +38,9 @@ def test_after_any_history_it_is_the_plan_made_from_nothing(seed: int) -> None:
             if redirect is not None:
                 asked[name] = redirect
         held = {(4, 18243): "nginx (pid 7)"} if chance.random() < 0.3 else {}
+        opaque = {(6, 18243): "envoy (pid 8)"} if chance.random() < 0.3 else {}
         addresses = other.node.addresses if chance.random() < 0.3 else node.addresses
-        node = Node(addresses, other.node.listening if chance.random() < 0.7 else node.listening, held)
+        node = Node(addresses, other.node.listening if chance.random() < 0.7 else node.listening, held, opaque)
         before, wanted = plan, make_plan(asked.values(), node, ports_of(plan))
         planner.ask(news)
         plan = planner.update(node)
