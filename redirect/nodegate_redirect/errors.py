@@ -6,6 +6,7 @@
      `-- RedirectError
           +-- ContractError      a ServiceRedirect cannot be honoured as it is
           +-- KernelError        the kernel, or a program that talks to it, refused something
+          +-- OccupiedError      another agent works on this kernel
           `-- UnsupportedError   this machine lacks something that a mode needs
 """
 
@@ -22,6 +23,10 @@ class ContractError(RedirectError):
 
 class KernelError(RedirectError):
     """The kernel refused something. The text holds what was asked for and what it said."""
+
+
+class OccupiedError(RedirectError):
+    """Another agent works on this kernel. The text says which."""
 
 
 class UnsupportedError(RedirectError):

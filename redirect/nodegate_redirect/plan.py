@@ -193,7 +193,7 @@ def _missing(redirect: Redirect, family: int, opaque: str | None) -> str:
     if opaque is None:
         return f"{waiting}no transparent socket listens on port {redirect.port} for IPv{family}"
     return (
-        f"{waiting}{opaque} listens on port {redirect.port} for IPv{family}, but its socket is not transparent. If that "
-        "is Envoy, give it the bootstrap of `nodegate bootstrap --redirect` and NET_ADMIN; if not, Envoy refuses the "
-        "port and the listener moves"
+        f"{waiting}{opaque} listens on port {redirect.port} for IPv{family}, but its socket is not transparent. "
+        "If that is Envoy, give it the bootstrap of `nodegate bootstrap --redirect` and NET_ADMIN; if not, Envoy "
+        "refuses the port and the listener moves"
     )

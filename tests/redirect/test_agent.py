@@ -2,112 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import re
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from nodegate_redirect.ebpf import pins
-from tests.redirect.rig.agent import AgentProcess, ControlPlane, agent, control_plane, until
+from tests.redirect.rig.agent_node import MODES, WORLDS, Node, node_of, with_capabilities
 from tests.redirect.rig.damage import FLUSHES, ours, without_empty_tables
-from tests.redirect.rig.sockets import Answer, Connection, ask
-from tests.redirect.rig.world import ENVOY, PINS, PLACES, POD, PORT, World, service, world
-
-MODES = ("ebpf", "iptables", "nftables")
-_COUNTERS = re.compile(r"\[(\d+):(\d+)\]|packets (\d+) bytes (\d+)")
-_WORLD = {"iptables": "iptables-nft"}
-
-
-@dataclass
-class Rules:
-    """What the kernel holds, and what it counted."""
-
-    text: str
-    counters: list[int]
-
-    def went_on(self, then: Rules) -> bool:
-        """Whether these rules are there still, and have counted on: none was made anew."""
-        assert then.text == self.text
-        return all(later >= before for before, later in zip(self.counters, then.counters, strict=True))
-
-
-@dataclass
-class Node:
-    """A node with an agent, and the control plane that it listens to."""
-
-    world: World
-    plane: ControlPlane
-    mode: str
-    folder: Path
-    stack: AsyncExitStack
-    agent: AgentProcess = field(init=False)
-
-    def start(self, *arguments: str, mode: str = "", wrap: tuple[str, ...] = ()) -> AgentProcess:
-        """Start an agent, which keeps its state."""
-        more = (f"--state-dir={self.folder / 'state'}", *arguments)
-        made = agent(self.world, mode or self.mode, self.plane.socket, self.folder, *more, wrap=wrap)
-        self.agent = self.stack.enter_context(made)
-        return self.agent
-
-    async def until(self, condition: Callable[[], object]) -> None:
-        """Wait for a condition; the agent's log tells why it never came."""
-        await until(condition, self._said)
-
-    def _said(self) -> str:
-        return self.agent.said()
-
-    async def installed(self) -> None:
-        """Wait until the agent has acknowledged everything."""
-        await self.until(self.plane.is_installed)
-
-    async def who(self, family: int = 4, where: str = "client", place: str = "ClusterIP") -> str:
-        """Return who answers a new connection, or what happens instead."""
-        answer = await asyncio.to_thread(ask, self.world.network, where, *PLACES[place](family))
-        return answer.who if isinstance(answer, Answer) else answer
-
-    async def connect(self, family: int = 4, where: str = "client") -> Connection:
-        """Return a connection that the listener has answered."""
-        made = await asyncio.to_thread(partial(Connection, self.world.network, where, *PLACES["ClusterIP"](family)))
-        assert isinstance(made.ask(), Answer)
-        return made
-
-    def rules(self) -> Rules:
-        """Return all rules with the kernel's numbers for them, and their counters: a rule made anew shows."""
-        said = self.world.network.run(
-            "node",
-            "iptables-nft-save -c; ip6tables-nft-save -c; nft -a list ruleset; ipset save; ip rule; ip -6 rule;"
-            "for d in lo eth0 cbr0; do tc filter show dev $d ingress; done",
-        )
-        said = re.sub(r"^#.*$", "", said, flags=re.MULTILINE)
-        counters = [int(number) for found in _COUNTERS.findall(said) for number in found if number]
-        return Rules(_COUNTERS.sub("", said), counters)
-
-    def cleanup(self) -> str:
-        """Run ``nodegate agent --cleanup`` and return what it says."""
-        enter = ["nsenter", f"--net={self.world.network.path('node')}"]
-        command = [*enter, sys.executable, "-m", "nodegate", "agent", "--cleanup", f"--bpf-folder={PINS}"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+from tests.redirect.rig.sockets import Answer, ask
+from tests.redirect.rig.world import ENVOY, PINS, PLACES, POD, PORT, service
 
 
 @pytest.fixture(params=MODES)
 async def node(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Node]:
     """Return a node with kube-proxy's rules for the Service and without an agent, and a control plane."""
-    mode = request.param
-    async with AsyncExitStack() as stack:
-        made = stack.enter_context(world(_WORLD.get(mode, mode), "kube-proxy iptables, endpoints"))
-        made.pods()
-        plane = await stack.enter_async_context(control_plane(tmp_path / "xds.sock"))
-        yield Node(made, plane, mode, tmp_path, stack)
+    async with node_of(request.param, tmp_path) as made:
+        yield made
 
 
 async def test_a_redirect_waits_for_its_listener_and_is_installed_when_there_is_one(node: Node) -> None:
@@ -198,7 +110,7 @@ async def test_what_a_stranger_flushes_is_repaired_without_being_told(node: Node
     await node.installed()
     old = await node.connect()
     before = ours(node.world.kernel())
-    for damage in FLUSHES[_WORLD.get(node.mode, node.mode)].values():
+    for damage in FLUSHES[WORLDS.get(node.mode, node.mode)].values():
         node.world.network.run("node", damage)
         await node.until(lambda: ours(node.world.kernel()) == before)
     assert await node.who() == ENVOY
@@ -214,19 +126,6 @@ async def test_one_redirect_that_cannot_be_honoured_harms_no_other(node: Node) -
     await node.until(node.plane.postponed)
     assert set(node.plane.postponed()) == {"default/wrong/80"}
     assert "Not a nodegate.redirect.v1.ServiceRedirect" in node.plane.postponed()["default/wrong/80"]
-    assert await node.who() == ENVOY
-
-
-async def test_a_port_that_another_program_holds_is_reported_with_its_name(node: Node) -> None:
-    """So that the listener moves to another one (issue 7, 2); when it is free, all goes on."""
-    node.plane.ask(service())
-    stranger = node.world.stranger(PORT)
-    node.start()
-    await node.until(node.plane.postponed)
-    assert re.match(rf"port held by \S+ \(pid {os.getpid()}\): listener ", node.plane.postponed()["default/web/80"])
-    stranger.end()
-    node.world.listen()
-    await node.installed()
     assert await node.who() == ENVOY
 
 
@@ -257,9 +156,7 @@ async def test_no_more_capabilities_are_needed_than_the_documentation_says(node:
     node.world.network.inside("node", partial(pins.ensure, PINS))  # mounting a bpffs takes CAP_SYS_ADMIN
     node.world.listen()
     node.plane.ask(service())
-    caps = f"-all,+{LEAST[node.mode]}"
-    wrap = [f"--{kind}={caps}" for kind in ("bounding-set", "inh-caps", "ambient-caps")]
-    node.start(wrap=("setpriv", *wrap, "--no-new-privs", "--securebits=+noroot,+noroot_locked"))
+    node.start(wrap=with_capabilities(f",+{LEAST[node.mode]}"))
     await node.installed()
     assert {await node.who(family, where) for family in (4, 6) for where in ("client", "pod1", "node")} == {ENVOY}
     await node.until(node.agent.is_ready)

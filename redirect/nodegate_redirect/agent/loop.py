@@ -139,7 +139,9 @@ class Loop:
                 log.error("The kernel refused the redirects; it is asked again.", why=outcome.error)
             return
         status.ready = True
-        status.problems = {**outcome.plan.conflicts, **outcome.plan.waiting, **self._following.refused}
+        problems, known = {**outcome.plan.conflicts, **outcome.plan.waiting, **self._following.refused}, status.problems
+        status.problems = problems
+        _tell(problems, known)
         if outcome.compared:
             self._pace.compared(now, outcome.seconds)
         status.repairs += outcome.repaired and not first
@@ -148,6 +150,16 @@ class Loop:
 
     async def _do(self, what: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, what, *arguments)
+
+
+def _tell(problems: Mapping[str, str], known: Mapping[str, str]) -> None:
+    """Log what is new about redirects that are not installed as asked."""
+    new = [name for name, why in problems.items() if known.get(name) != why]
+    if new:
+        shown = {name: problems[name] for name in sorted(new)[:_SHOWN]}
+        log.info("Redirects are not installed as asked.", number=len(problems), why=shown)
+    elif known and not problems:
+        log.info("All redirects are installed.")
 
 
 def _refused(outcome: Outcome) -> str:

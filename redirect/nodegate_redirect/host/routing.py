@@ -36,10 +36,10 @@ def ensure() -> list[str]:
         for family in _enabled():
             if not _rules(netlink, family):
                 netlink.rule("add", **_rule(family))
-                done.append(f"ip -{family} rule for the mark was missing and is there again.")
+                done.append(f"ip -{family} rule for the mark: made.")
             if not _routes(netlink, family):
                 netlink.route("add", **_route(netlink, family))
-                done.append(f"ip -{family} route in table {ROUTE_TABLE} was missing and is there again.")
+                done.append(f"ip -{family} route in table {ROUTE_TABLE}: made.")
     return done
 
 

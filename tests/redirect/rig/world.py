@@ -98,9 +98,9 @@ class World:
         for address in ANY:
             self._server("pod2", address, POD_PORT, POD)
 
-    def stranger(self, port: int) -> Server:
+    def stranger(self, port: int, *, shared: bool = False) -> Server:
         """Start a program that has nothing to do with us on a port of the node."""
-        return self._server("node", ANY[0], port, "stranger")
+        return self._server("node", ANY[0], port, "stranger", shared=shared)
 
     def _server(self, where: str, address: str, port: int, who: str, **options: Any) -> Server:
         server = Server(self.network, where, address, port, who, **options)

@@ -17,6 +17,7 @@ from nodegate.app.signals import stop_signals
 from nodegate.app.sites import site
 from nodegate.app.state_folder import sole_user
 from nodegate.debug.agent import agent_debug_app
+from nodegate.errors import UsageError
 from nodegate.settings import AgentSettings, TcpAddress
 from nodegate_redirect.agent.choosing import Choice, ModeOptions, all_modes, choose
 from nodegate_redirect.agent.client import Client, Endpoint, Tls
@@ -27,9 +28,12 @@ from nodegate_redirect.agent.loop import Loop
 from nodegate_redirect.agent.metrics import Metrics, Seen
 from nodegate_redirect.agent.probes import probes_app
 from nodegate_redirect.agent.views import view
-from nodegate_redirect.errors import RedirectError
+from nodegate_redirect.errors import OccupiedError, RedirectError
+from nodegate_redirect.host.sole import require_net_admin, sole_agent
 
 log = structlog.get_logger(__name__)
+
+_INTERVAL, _ATTEMPTS = 0.1, 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,17 @@ async def run_agent(settings: AgentSettings) -> None:
 
 def clean_up(settings: AgentSettings) -> list[str]:
     """Remove from the kernel all that agents ever put there, in any mode; return a sentence for each thing."""
+    require_net_admin()
+    try:
+        with sole_agent():
+            return _clean_up(settings)
+    except OccupiedError as error:
+        raise UsageError(
+            f"A nodegate agent runs here ({error}) and would put everything back. Stop it first."
+        ) from error
+
+
+def _clean_up(settings: AgentSettings) -> list[str]:
     return [change for mode in all_modes(_mode_options(settings)) for change in mode.cleanup().changes]
 
 
@@ -67,6 +82,8 @@ async def agent(settings: AgentSettings) -> AsyncIterator[Agent]:
 
 
 async def _start(settings: AgentSettings, stack: AsyncExitStack) -> Agent:
+    require_net_admin()
+    await _become_sole_agent(stack)
     choice = await asyncio.to_thread(choose, settings.mode, _mode_options(settings))
     log.info("The mode is chosen.", mode=choice.mode.name, why=choice.why)
     keeper = await _keeper(settings, stack)
@@ -93,6 +110,23 @@ async def _start(settings: AgentSettings, stack: AsyncExitStack) -> Agent:
     for part in (client.run(), loop.run(client), keeper.run()):
         stack.callback(tasks.create_task(part).cancel)
     return Agent(seen, http, debug)
+
+
+async def _become_sole_agent(stack: AsyncExitStack) -> None:
+    """Wait a moment for a predecessor that is ending."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            stack.enter_context(sole_agent())
+        except OccupiedError as error:
+            if attempt == 0:
+                log.info("Another agent runs here; waiting for it to end.", which=str(error))
+            if attempt == _ATTEMPTS - 1:
+                raise UsageError(
+                    f"Another nodegate agent runs here ({error}). Two would undo each other's work: stop that one."
+                ) from error
+            await asyncio.sleep(_INTERVAL)
+        else:
+            return
 
 
 async def _view(seen: Seen, loop: Loop) -> dict[str, Any]:

@@ -64,6 +64,8 @@ def agent(  # noqa: PLR0913  # one argument for each flag is click's way
 
     It stops at SIGTERM or SIGINT and leaves everything in place, so nothing is cut; a new one goes on from there.
     """
+    if not node_name:
+        raise UsageError("--node-name is empty. Give the name that this node has in Kubernetes.")
     settings = s.AgentSettings(
         node_name=node_name,
         node_id=node_id or f"agent~{node_name}",
