@@ -4,35 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from nodegate.server.protocol.agenda import Hold
-from nodegate.server.protocol.ledger import EMPTY, Held, Reported
+from nodegate.server.protocol.gate import Gate
+from nodegate.server.protocol.ledger import Reported
 from nodegate.server.protocol.response import Framing
-from nodegate.server.protocol.shared import Reader, SharedUpdate, shared_update
+from nodegate.server.protocol.resumption import resume
+from nodegate.server.protocol.shared import SharedUpdate
+from nodegate.server.protocol.sharing import passes, pending_update, share_target
 from nodegate.server.protocol.subscription import WILDCARD
 from nodegate.server.protocol.type_state import TypeState
-from nodegate.snapshot.resource import Key, Resource
+from nodegate.snapshot.resource import Resource
 from nodegate.snapshot.target import Target
-from nodegate.snapshot.type_urls import SECRET
 
 STALE = Hold("the target is from an earlier run; nothing is removed before the sources have been read")
 
 _MOST_NEWS = 16
 """How many changes of the target may pile up, by reference, while the client owes an answer."""
-
-
-class Gate(Protocol):
-    """Says why something has to wait for another type (``ordering``)."""
-
-    def update(self, resource: Resource, held: Held | None) -> Hold | None:
-        """Return why this resource must not be sent yet to a client that holds this, or None."""
-
-    def removal(self, key: Key, *, asked: bool = False) -> Hold | None:
-        """Return why this resource must not be removed yet, or None; ``asked`` where the client waits for an answer."""
-
-    def stand_in(self, key: Key) -> Resource | None:
-        """Return what to answer where the variant cannot say that something does not exist, or None: nothing."""
 
 
 @dataclass(slots=True)
@@ -50,20 +38,36 @@ class Plan:
 
 def look(state: TypeState, target: Target, framing: Framing, *, share: bool) -> bool:
     """Take in what the client reported and what changed in the target; return whether there is something to plan."""
-    state.resume(target)
+    resume(state, target)
     state.pending = None
     if state.outstanding is None:
-        state.pending = _pending(state, target, framing) if share else None
+        state.pending = pending_update(state, target, framing) if share else None
     behind = state.agenda.everything or state.outstanding is None or len(state.agenda.news) > _MOST_NEWS
     if state.pending is None and behind:
-        state.flush(target)
+        _flush(state, target)
     if state.outstanding is not None:
         return False
     agenda = state.agenda
     if state.pending is not None or agenda.dirty or agenda.leaving or agenda.reply:
         return True
-    _share(state, target)
+    share_target(state, target)
     return False
+
+
+def _flush(state: TypeState, target: Target) -> None:
+    """Turn what changed in the target into names to look at."""
+    agenda, subscription = state.agenda, state.subscription
+    state.pending = None
+    if agenda.everything:
+        agenda.everything = False
+        agenda.look_at(subscription.names)
+        agenda.look_at(state.ledger.names())
+        agenda.look_at(state.refused)
+        if subscription.wildcard:
+            agenda.look_at(target.of_type(state.type_url))
+    for changed in agenda.news:
+        agenda.look_at(changed if subscription.wildcard else (name for name in changed if name in subscription.names))
+    agenda.news.clear()
 
 
 def plan_updates(state: TypeState, target: Target, gate: Gate, now: float) -> Plan:
@@ -72,13 +76,13 @@ def plan_updates(state: TypeState, target: Target, gate: Gate, now: float) -> Pl
         return Plan()
     if state.pending is not None:
         shared = state.pending
-        if not shared.gated or _passes(state, shared, gate):
+        if not shared.gated or passes(state, shared, gate):
             return Plan(shared.sent, state.agenda.reply, shared)
-        state.flush(target)
+        _flush(state, target)
     updates = _on_trial(state, target, gate, now) or _decided(state, sorted(state.agenda.dirty), target, gate, now)
     plan = Plan(updates, state.agenda.reply)
     if not plan:
-        _share(state, target)
+        share_target(state, target)
     return plan
 
 
@@ -216,74 +220,3 @@ def _keep_old(state: TypeState, name: str, updates: Updates) -> None:
 def _version(state: TypeState, target: Target, name: str) -> str | None:
     entry = target.get(state.type_url, name)
     return entry.resolve(state.facts).version if entry is not None and state.subscription.wants(name) else None
-
-
-# --- as other streams ------------------------------------------------------------------------------------------------
-
-
-def _pending(state: TypeState, target: Target, framing: Framing) -> SharedUpdate | None:
-    """Return the update that this stream needs, if it is one that many streams share."""
-    agenda, ledger = state.agenda, state.ledger
-    if state.type_url == SECRET or ledger.own or state.refused or state.postponed or state.rejections or agenda.leaving:
-        return None
-    mapping = target.of_type(state.type_url)
-    if _takes_all(state) or _asks_again_for_all(state, mapping):
-        base = EMPTY
-    elif _needs_only_news(state):
-        base = ledger.base
-    else:
-        return None
-    made = shared_update(target, Reader(state.type_url, framing, state.whole_set), base, ledger.serial, state.facts)
-    if made is None or not made.sent:
-        return None
-    wanted = state.subscription.wildcard or all(name in state.subscription.names for name in made.sent)
-    return made if wanted else None
-
-
-def _takes_all(state: TypeState) -> bool:
-    """Return whether a client that holds nothing takes everything."""
-    agenda, subscription = state.agenda, state.subscription
-    if state.ledger.base is not EMPTY or not subscription.wildcard or subscription.names:
-        return False
-    return agenda.everything and not agenda.dirty
-
-
-def _asks_again_for_all(state: TypeState, mapping: Mapping[str, object]) -> bool:
-    """Return whether exactly the names of this mapping were asked for by name, and have to be answered."""
-    agenda, subscription = state.agenda, state.subscription
-    if subscription.wildcard or agenda.everything or agenda.news or len(agenda.forced) != len(mapping):
-        return False
-    if state.ledger.base is not EMPTY and state.ledger.base is not mapping:
-        return False
-    return agenda.forced == agenda.dirty and mapping.keys() == agenda.forced
-
-
-def _needs_only_news(state: TypeState) -> bool:
-    """Return whether a client that holds its base, the whole of it, needs only what changed in the target."""
-    agenda, subscription = state.agenda, state.subscription
-    if state.ledger.base is EMPTY or not agenda.news or agenda.everything or agenda.dirty:
-        return False
-    return subscription.wildcard or subscription.names.is_whole_base
-
-
-def _passes(state: TypeState, shared: SharedUpdate, gate: Gate) -> bool:
-    """Return whether nothing of an update has to wait on this stream."""
-    return all(gate.update(resource, state.ledger.get(name)) is None for name, resource in shared.sent.items())
-
-
-def _share(state: TypeState, target: Target) -> None:
-    """Hold the target's mapping by reference, with what this client asks for and holds otherwise beside it."""
-    mapping, ledger, names = target.of_type(state.type_url), state.ledger, state.subscription.names
-    named = not state.subscription.wildcard
-    state.agenda.trim()
-    if named and 2 * len(names) < len(mapping):
-        return
-    if ledger.base is not mapping:
-        changes = target.changed_since(ledger.serial) if ledger.base is not EMPTY else None
-        changed = {*ledger.base, *mapping} if changes is None else changes.get(state.type_url, frozenset())
-        if named and names.base is ledger.base:
-            names.share(mapping, changed)
-        ledger.share(mapping, target.serial, changed)
-    ledger.serial = target.serial
-    if named and names.base is not mapping:
-        names.share(mapping, {*names, *mapping})

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from nodegate.server.protocol.exchange import Outstanding, Sent
 from nodegate.server.protocol.heartbeat import Heartbeat
 from nodegate.server.protocol.ordering import Patience, Waits
 from nodegate.server.protocol.planning import Plan, look, plan_removals, plan_updates
 from nodegate.server.protocol.request import ClientNode, ProtocolError, Request, Variant
 from nodegate.server.protocol.response import WRAPPING_FEATURES, Framing, Response, encode
-from nodegate.server.protocol.type_state import Outstanding, Sent, TypeState
+from nodegate.server.protocol.type_state import TypeState
 from nodegate.server.protocol.withdrawal import Departures, Withdrawals
 from nodegate.snapshot.resource import Resource
 from nodegate.snapshot.target import Target

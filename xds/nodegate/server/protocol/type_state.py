@@ -6,18 +6,17 @@ This is what requests and targets do to it. What is sent is decided in ``plannin
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from nodegate.server.protocol.agenda import Agenda, Hold
-from nodegate.server.protocol.ledger import EMPTY, UNKNOWN, Held, Ledger, Reported
+from nodegate.server.protocol.exchange import Counters, Outstanding, Refused, Sent
+from nodegate.server.protocol.ledger import EMPTY, UNKNOWN, Held, Ledger
 from nodegate.server.protocol.postponement import POSTPONED_BY_NACK, Postponement, words_by_name
 from nodegate.server.protocol.rejection import Rejections
 from nodegate.server.protocol.request import Request, Variant
-from nodegate.server.protocol.shared import SharedUpdate, whole_type
+from nodegate.server.protocol.shared import SharedUpdate
 from nodegate.server.protocol.subscription import Edit, Subscription
 from nodegate.snapshot.facts import NodeFacts
 from nodegate.snapshot.resource import Entry, Resource, set_version
-from nodegate.snapshot.target import Target
 from nodegate.snapshot.type_urls import CLUSTER, LISTENER, SECRET
 
 IMPLICIT_WILDCARD = frozenset({LISTENER, CLUSTER})
@@ -25,44 +24,6 @@ IMPLICIT_WILDCARD = frozenset({LISTENER, CLUSTER})
 
 SILENT_WHEN_MISSING = frozenset({SECRET, "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"})
 """Types of which a missing or deleted resource is never reported: Envoy would reject that or cut traffic (51, 52)."""
-
-Sent = Mapping[str, Resource | None]
-"""What a response does: name -> the resource it carries, or None where it says that there is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outstanding:
-    """The one response of a type that the client has not answered yet (49).
-
-    ``shared`` is the update it carries, where that is the same for many streams; ``edits`` how often the subscription
-    had been changed when it went out.
-    """
-
-    nonce: str
-    version: str
-    sent: Sent
-    shared: SharedUpdate | None = None
-    edits: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A NACK: the client's text, and the resources known to be at fault."""
-
-    text: str
-    guilty: tuple[Resource, ...]
-
-
-@dataclass(slots=True)
-class Counters:
-    """What happened on one type of one stream, for people."""
-
-    sent: int = 0
-    acked: int = 0
-    nacked: int = 0
-    sent_version: str = ""
-    acked_version: str = ""
-    last_nack: str = ""
 
 
 class TypeState:
@@ -92,13 +53,14 @@ class TypeState:
         self.counters = Counters()
         self.resumed = False
         """Whether the client said that it holds something from an earlier stream."""
+        self.reported: Mapping[str, str] = {}
+        """What it said so of, name -> version, until that is taken in (``resumption``)."""
         self.stuck_at: set[int] = set()
         """The digests of whole sets that the client refused without a reason, and that could not be halved."""
         self.whole_set = variant is Variant.SOTW and type_url in IMPLICIT_WILDCARD
         """Whether every response carries all resources, and absence deletes (16)."""
         self.says_removed = variant is Variant.DELTA and type_url not in SILENT_WHEN_MISSING
         """Whether a response names what does not exist (29, 51, 52)."""
-        self._reported: Mapping[str, str] = {}
         self._first = True
         self._answered = ""
 
@@ -152,11 +114,11 @@ class TypeState:
 
     def _start(self, request: Request) -> None:
         """Take in what only the first request of a type says; its nonce means nothing (4)."""
-        self._reported = request.initial_versions
+        self.reported = request.initial_versions
         self.resumed = bool(request.initial_versions) or request.version != ""
         if self.resumed and self.variant is Variant.SOTW:
             # The version of the set says little about the names in it: they are held, in whatever content.
-            self._reported = dict.fromkeys(request.names, UNKNOWN)
+            self.reported = dict.fromkeys(request.names, UNKNOWN)
 
     def _settle(self, request: Request) -> Refused | None:
         """Take the request as the answer to the outstanding response, if it is one (10-14, 34)."""
@@ -284,45 +246,6 @@ class TypeState:
     def force(self, names: Iterable[str]) -> None:
         """Send these names again whatever the client holds, those of them that it is subscribed to."""
         self.agenda.answer([name for name in names if self.subscription.wants(name)])
-
-    def resume(self, target: Target) -> None:
-        """Take in what the client reported to hold from an earlier stream (37)."""
-        if not self._reported:
-            return
-        reported, self._reported = self._reported, {}
-        mapping = target.of_type(self.type_url)
-        if self.ledger.base is EMPTY and not self.ledger.own and self._covers(mapping):
-            whole = whole_type(target, self.type_url, self.facts)
-            if reported == whole.versions:
-                self.ledger.adopt(mapping, target.serial, whole.digest)
-                self.agenda.everything = False
-                return
-        for name, version in reported.items():
-            if self.subscription.wants(name) and self.ledger.get(name) is None:
-                entry = mapping.get(name)
-                ours = entry.resolve(self.facts) if entry is not None else None
-                self.ledger.put(name, ours if ours and ours.version == version else Reported(name, version))
-                self.agenda.look_at((name,))
-
-    def _covers(self, names: Mapping[str, object]) -> bool:
-        return self.subscription.wildcard or all(name in self.subscription.names for name in names)
-
-    def flush(self, target: Target) -> None:
-        """Turn what changed in the target into names to look at."""
-        agenda, subscription = self.agenda, self.subscription
-        self.pending = None
-        if agenda.everything:
-            agenda.everything = False
-            agenda.look_at(subscription.names)
-            agenda.look_at(self.ledger.names())
-            agenda.look_at(self.refused)
-            if subscription.wildcard:
-                agenda.look_at(target.of_type(self.type_url))
-        for changed in agenda.news:
-            agenda.look_at(
-                changed if subscription.wildcard else (name for name in changed if name in subscription.names)
-            )
-        agenda.news.clear()
 
     # --- what the client may hold --------------------------------------------------------------------------------
 
