@@ -192,10 +192,20 @@ static __always_inline struct bpf_sock *listener(struct __sk_buff *skb, struct p
 	return found;
 }
 
-/* Decide a packet to a frontend that belongs to no connection yet. */
-static __always_inline int begin(struct __sk_buff *skb, struct packet *packet, struct target *target)
+/* The first packet of a connection, or what pretends to be one. */
+static __always_inline int is_first(struct packet *packet)
 {
-	int first = packet->tcp->syn && !packet->tcp->ack && !packet->tcp->rst && !packet->tcp->fin;
+	return packet->tcp->syn && !packet->tcp->ack && !packet->tcp->rst && !packet->tcp->fin;
+}
+
+static __always_inline struct target *target_of(struct packet *packet)
+{
+	return bpf_map_lookup_elem(&places, &packet->place);
+}
+
+/* Decide a packet to a frontend that belongs to no connection yet. */
+static __always_inline int begin(struct __sk_buff *skb, struct packet *packet, struct target *target, int first)
+{
 	struct bpf_sock *socket;
 
 	if (first && target->restricted && !allowed(packet)) {
@@ -218,15 +228,43 @@ static __always_inline int begin(struct __sk_buff *skb, struct packet *packet, s
 	return assign(skb, socket, BY_COOKIE);
 }
 
+/* Whose a packet is, by the socket that the stack will find for it. */
+enum owner {
+	NOBODY, /* no connection's */
+	LISTENERS, /* that of a connection which a listener has accepted */
+	BEGINNING, /* that of a handshake: the listener's if the place is */
+	ENDED, /* in TIME_WAIT: likewise */
+	STRANGERS
+};
+
+static __always_inline enum owner owner_of(struct __sk_buff *skb, struct packet *packet)
+{
+	struct bpf_sock *full, *socket;
+	enum owner owner;
+
+	socket = bpf_skc_lookup_tcp(skb, &packet->tuple, TUPLE_SIZE(packet), BPF_F_CURRENT_NETNS, 0);
+	if (!socket)
+		return NOBODY;
+	if (socket->state == STATE_LISTEN)
+		owner = NOBODY;
+	else if (socket->state == STATE_TIME_WAIT)
+		owner = ENDED;
+	else if (!(full = bpf_sk_fullsock(socket)))
+		owner = BEGINNING;
+	else /* those that a listener of ours accepted carry its mark */
+		owner = (full->mark & MARK_KIND) == MARK_LISTENER ? LISTENERS : STRANGERS;
+	bpf_sk_release(socket);
+	return owner;
+}
+
 SEC("tc")
 int redirect(struct __sk_buff *skb)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	struct ethhdr *frame = data;
 	struct packet packet = {};
-	struct target *target;
-	struct bpf_sock *socket, *full;
-	int unread;
+	struct target *target = 0;
+	int unread, first;
 
 	if ((skb->mark & MARK_KIND) == MARK_UPSTREAM || (void *)(frame + 1) > end)
 		return TC_ACT_UNSPEC;
@@ -242,28 +280,28 @@ int redirect(struct __sk_buff *skb)
 	if (unread)
 		return unread < 0 ? pass(NOT_UNDERSTOOD) : TC_ACT_UNSPEC;
 	packet.place.port = packet.tcp->dest;
-	target = bpf_map_lookup_elem(&places, &packet.place);
 
-	socket = bpf_skc_lookup_tcp(skb, &packet.tuple, TUPLE_SIZE(&packet), BPF_F_CURRENT_NETNS, 0);
-	if (!socket)
-		return target ? begin(skb, &packet, target) : TC_ACT_UNSPEC;
-	if (socket->state == STATE_LISTEN) {
-		bpf_sk_release(socket);
-		return target ? begin(skb, &packet, target) : TC_ACT_UNSPEC;
-	}
-	/* The stack finds out itself whether a new connection may take the place of one that ended; assigning the
-	 * listener here leaves the client hanging. */
-	if (socket->state == STATE_TIME_WAIT) {
-		bpf_sk_release(socket);
-		return target ? marked(skb, MARK_TO_LISTENER, LATE) : TC_ACT_UNSPEC;
-	}
-	/* Only sockets that a listener of ours accepted carry its mark; a half-open one is ours if the place is. */
-	full = bpf_sk_fullsock(socket);
-	if (full ? (full->mark & MARK_KIND) != MARK_LISTENER : !target) {
-		bpf_sk_release(socket);
+	/* A first packet that goes to no place costs one look-up, and so does any packet of an accepted connection. */
+	first = is_first(&packet);
+	if (first && !(target = target_of(&packet)))
 		return TC_ACT_UNSPEC;
+	switch (owner_of(skb, &packet)) {
+	case LISTENERS:
+		/* The stack finds the socket as we did. It would not use the route that the socket remembers if the
+		 * socket were assigned. */
+		return marked(skb, MARK_TO_LISTENER, ESTABLISHED);
+	case STRANGERS:
+		return TC_ACT_UNSPEC;
+	case BEGINNING:
+		return target || target_of(&packet) ? marked(skb, MARK_TO_LISTENER, ESTABLISHED) : TC_ACT_UNSPEC;
+	case ENDED:
+		/* The stack finds out itself whether a new connection may take the place of one that ended; assigning
+		 * the listener here leaves the client hanging. */
+		return target || target_of(&packet) ? marked(skb, MARK_TO_LISTENER, LATE) : TC_ACT_UNSPEC;
+	default:
+		target = target ? target : target_of(&packet);
+		return target ? begin(skb, &packet, target, first) : TC_ACT_UNSPEC;
 	}
-	return assign(skb, socket, ESTABLISHED);
 }
 
 char _license[] SEC("license") = "GPL";

@@ -20,20 +20,33 @@ type outcome struct {
 	P99       float64 `json:"p99_us"`
 }
 
+// client knows where to connect to.
+type client struct {
+	places []*unix.SockaddrInet4
+}
+
+// aim says where connections go from now on, so that no turn pays for reading it: {"places": [ADDRESS:PORT, ...]}.
+func (c *client) aim(arguments json.RawMessage) (any, error) {
+	var asked struct{ Places []netip.AddrPort }
+	if err := json.Unmarshal(arguments, &asked); err != nil {
+		return nil, err
+	}
+	c.places = make([]*unix.SockaddrInet4, len(asked.Places))
+	for i, place := range asked.Places {
+		c.places[i] = &unix.SockaddrInet4{Addr: place.Addr().As4(), Port: int(place.Port())}
+	}
+	return struct{}{}, nil
+}
+
 // connect opens connections for a while, so many at a time, to one place after another; the first that fails is the
-// error: {"places": [ADDRESS:PORT, ...], "parallel": N, "seconds": S}.
-func connect(arguments json.RawMessage) (any, error) {
+// error: {"parallel": N, "seconds": S}.
+func (c *client) connect(arguments json.RawMessage) (any, error) {
 	var asked struct {
-		Places   []netip.AddrPort
 		Parallel int
 		Seconds  float64
 	}
 	if err := json.Unmarshal(arguments, &asked); err != nil {
 		return nil, err
-	}
-	places := make([]*unix.SockaddrInet4, len(asked.Places))
-	for i, place := range asked.Places {
-		places[i] = &unix.SockaddrInet4{Addr: place.Addr().As4(), Port: int(place.Port())}
 	}
 	began := time.Now()
 	until := began.Add(time.Duration(asked.Seconds * float64(time.Second)))
@@ -41,7 +54,7 @@ func connect(arguments json.RawMessage) (any, error) {
 	failures := make([]error, asked.Parallel)
 	var all sync.WaitGroup
 	for i := range asked.Parallel {
-		all.Go(func() { took[i], failures[i] = oneAfterAnother(places, i*len(places)/asked.Parallel, until) })
+		all.Go(func() { took[i], failures[i] = oneAfterAnother(c.places, i*len(c.places)/asked.Parallel, until) })
 	}
 	all.Wait()
 	return summary(slices.Concat(took...), time.Since(began)), errors.Join(failures...)

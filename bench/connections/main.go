@@ -11,9 +11,11 @@ import (
 )
 
 func main() {
+	var ours client
 	err := control.Serve(struct{}{}, map[string]control.Command{
 		"listen":  listen,
-		"connect": connect,
+		"aim":     ours.aim,
+		"connect": ours.connect,
 	})
 	if err != nil {
 		log.Fatal(err)

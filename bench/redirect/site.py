@@ -7,22 +7,27 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from statistics import median
+from typing import TypeVar
 
 from bench.driver import Process, raise_descriptor_limit
 from bench.golang import programs
-from bench.redirect.places import NODE, Size, redirect
+from bench.redirect.places import Size, redirect
+from nodegate_redirect.agent.kernel import Kernel
 from nodegate_redirect.contract import Redirect
 from nodegate_redirect.ebpf import EbpfMode, pins
+from nodegate_redirect.errors import KernelError
 from nodegate_redirect.iptables import IptablesMode
 from nodegate_redirect.mode import Mode
 from nodegate_redirect.nftables import NftablesMode
-from nodegate_redirect.plan import Node, Plan, make_plan
 from tests.redirect.rig.namespaces import Network, network
 from tools import bpf
 
+T = TypeVar("T")
+
 PINS = Path(f"/run/nodegate-bench-{os.getpid()}")
 DIRECT = "direct"
-TRACKED = "direct, tracked"
+TRACKED = "tracked"
 """Direct connections on a node with one rule that needs conntrack: every node that kube-proxy runs on has it."""
 MODES: Mapping[str, Callable[[], Mode]] = {
     "ebpf": lambda: EbpfMode(bpf.build(), PINS),
@@ -31,8 +36,7 @@ MODES: Mapping[str, Callable[[], Mode]] = {
 }
 _WORKERS = 2
 """Sockets for each port: Envoy has one for each of its workers."""
-_PARALLEL = 4
-_SECONDS = 0.75
+_PARALLEL = 8
 _CHANGES = 20
 
 
@@ -46,7 +50,7 @@ class Site:
         self._client = self._process("client")
         self._ports: set[int] = set()
         self._size = Size(0)
-        self._redirects: list[Redirect] = []
+        self._kernel: Kernel | None = None
 
     def hold(self, size: Size) -> Mapping[str, float]:
         """Make the node hold so many Services instead of those it has; return what that took."""
@@ -54,35 +58,35 @@ class Site:
         for listener in self._listeners:
             listener.tell("listen", ports=sorted(new))
         self._ports |= new
-        self._size, self._redirects = size, size.redirects()
+        self._size = size
+        self._client.tell("aim", places=size.listening() if self._mode is None else size.frontends())
         if self._mode is None:
             return {}
         self._inside(self._mode.cleanup)
-        return {"install_ms": self._timed(trust=False)}
+        self._kernel = Kernel(self._mode)
+        wanted = {redirect.name: redirect for redirect in size.redirects()}
+        return {"install_ms": self._bring(wanted, compare=True), "compare_ms": self._bring({}, compare=True)}
 
-    def connections(self) -> Mapping[str, float]:
-        """Open connections for a while: many at a time for their rate, one at a time for the time each takes."""
-        places = self._size.listening() if self._mode is None else self._size.frontends()
+    def together(self, seconds: float) -> Mapping[str, float]:
+        """Open connections for a while, several at a time; return their rate, and what each cost both ends."""
         before = self._cpu_s()
-        rate = self._client.tell("connect", places=places, parallel=_PARALLEL, seconds=_SECONDS)
-        cpu_us = (self._cpu_s() - before) / rate["count"] * 1e6
-        alone = self._client.tell("connect", places=places, parallel=1, seconds=_SECONDS)
+        found = self._client.tell("connect", parallel=_PARALLEL, seconds=seconds)
         return {
-            "per_second": rate["per_second"],
-            "cpu_us": cpu_us,
-            "p50_us": alone["p50_us"],
-            "p99_us": alone["p99_us"],
+            "per_second": found["per_second"],
+            "cpu_us": (self._cpu_s() - before) / found["count"] * 1e6,
         }
 
+    def alone(self, seconds: float) -> Mapping[str, float]:
+        """Open connections for a while, one at a time; return how long they took."""
+        found = self._client.tell("connect", parallel=1, seconds=seconds)
+        return {"p50_us": found["p50_us"], "p99_us": found["p99_us"]}
+
     def change(self) -> Mapping[str, float]:
-        """Add a Service and remove it again, several times; return the median time of a change."""
-        took = []
-        for _ in range(_CHANGES):
-            self._redirects.append(redirect(self._size.services, self._size.ports[0]))
-            took.append(self._timed(trust=True))
-            self._redirects.pop()
-            took.append(self._timed(trust=True))
-        return {"change_ms": sorted(took)[len(took) // 2], "change_max_ms": max(took)}
+        """Add a Service and remove it again, several times, as the agent does; return how long a change took."""
+        new = redirect(self._size.services, self._size.ports[0])
+        changes: list[Mapping[str, Redirect | None]] = [{new.name: new}, {new.name: None}]
+        took = [self._bring(change, compare=False) for _ in range(_CHANGES) for change in changes]
+        return {"change_ms": median(took), "change_max_ms": max(took)}
 
     def end(self) -> None:
         """End the processes and remove what the mode left behind."""
@@ -95,21 +99,23 @@ class Site:
         """Return what both ends have used so far, and with them the kernel on their behalf."""
         return sum(float(process.tell("cpu")["seconds"]) for process in (self._client, *self._listeners))
 
-    def _timed(self, *, trust: bool) -> float:
-        """Return the milliseconds from redirects to rules."""
-        assert self._mode is not None
-        mode = self._mode
-        began = time.perf_counter()
-        plan = self._plan()
-        self._inside(lambda: mode.apply(plan, trust=trust))
-        return (time.perf_counter() - began) * 1e3
+    def _bring(self, news: Mapping[str, Redirect | None], *, compare: bool) -> float:
+        """Return the milliseconds from what the agent is told to what the kernel holds."""
+        kernel = self._kernel
+        assert kernel is not None
 
-    def _plan(self) -> Plan:
-        node = Node(frozenset({NODE}), frozenset((4, port) for port in self._ports))
-        return make_plan(self._redirects, node, {})
+        def bring() -> float:
+            began = time.perf_counter()
+            outcome = kernel.bring(news, look=False, compare=compare)
+            took = time.perf_counter() - began
+            if outcome.error:
+                raise KernelError(outcome.error)
+            return took * 1e3
 
-    def _inside(self, do: Callable[[], object]) -> None:
-        self._network.inside("node", do)
+        return self._inside(bring)
+
+    def _inside(self, do: Callable[[], T]) -> T:
+        return self._network.inside("node", do)
 
     def _process(self, where: str) -> Process:
         return Process(["nsenter", f"--net={self._network.path(where)}", str(programs() / "connections")])
@@ -122,7 +128,7 @@ def sites(modes: list[str]) -> Iterator[Mapping[str, Site]]:
     with ExitStack() as stack:
         stack.callback(pins.remove, PINS)
         made: dict[str, Site] = {}
-        for name in (DIRECT, TRACKED, *modes):
+        for name in (DIRECT, *modes):
             net = stack.enter_context(network())
             if name == TRACKED:
                 net.run("node", "iptables -A INPUT -m conntrack --ctstate INVALID -j DROP")

@@ -14,6 +14,8 @@ LISTENER = 0xB00
 """Sockets of listeners, and those they accept."""
 KIND_MASK = 0xF00
 """The bits that hold one of the kinds above."""
+ENVOY, ENVOY_MASK = 0xA00, 0xE00
+"""What matches the marks of all of Envoy's sockets, UPSTREAM and LISTENER."""
 
 ROUTE_TABLE = 2004
 RULE_PRIORITY = 9

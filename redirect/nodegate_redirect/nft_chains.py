@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from nodegate_redirect.contract import Place
-from nodegate_redirect.marks import KIND_MASK, LISTENER, REFUSE, TO_LISTENER, UPSTREAM
+from nodegate_redirect.marks import ENVOY, ENVOY_MASK, KIND_MASK, LISTENER, REFUSE, TO_LISTENER
 from nodegate_redirect.plan import REFUSED, Target
 
 FAMILIES = (4, 6)
@@ -57,19 +57,23 @@ def to_place(family: int) -> str:
 def untracked_answers(before: Iterable[str] = ()) -> str:
     """Keep answers of listeners out of conntrack where the clients' packets are: they tell them by their mark.
 
-    A client on the node itself has its connection tracked, both ways.
+    A client on the node itself has its connection tracked, both ways; what goes to an address of the node goes out of
+    ``lo``, and asking for that costs less than asking what kind of address it is.
     """
-    line = f"meta mark & {KIND_MASK:#x} == {LISTENER:#x} fib daddr type != local notrack"
+    line = f'meta mark & {KIND_MASK:#x} == {LISTENER:#x} oif != "lo" notrack'
     return chain("untracked-answers", "filter hook output priority raw", [*before, line])
 
 
 def output() -> str:
-    """Send connections that begin on this node back to it, all but Envoy's own (redirect-facts D2)."""
+    """Send connections that begin on this node back to it, all but Envoy's own (redirect-facts D2).
+
+    Envoy's own come first, and with them the answers of listeners, which are most of what a node sends.
+    """
     new = "ct state new ct direction original"
     mark = f"ct mark set ct mark & {0xFFFFFFFF ^ KIND_MASK:#x} | {TO_LISTENER:#x}"
     lines = [
+        f"meta mark & {ENVOY_MASK:#x} == {ENVOY:#x} accept",
         "meta l4proto != tcp accept",
-        f"meta mark & {KIND_MASK:#x} == {UPSTREAM:#x} accept",
         *(f"{new} {to_place(family)} {mark}" for family in FAMILIES),
         f"ct mark & {KIND_MASK:#x} == {TO_LISTENER:#x} ct direction original meta mark set {TO_LISTENER:#x}",
     ]
@@ -99,7 +103,5 @@ def translation(after: Iterable[str] = (), own: Iterable[str] = TO_OWN_LISTENER)
     return before + chain("nat-output", "nat hook output priority -101", [*own, *itself])
 
 
-def refusal() -> str:
-    """Answer packets to a frontend whose listener is gone with a reset, and count them."""
-    line = f"meta l4proto tcp meta mark {REFUSE:#x} counter reject with tcp reset"
-    return chain("input", "filter hook input priority -111", [line])
+REFUSE_HERE = "meta l4proto tcp counter reject with tcp reset"
+"""Answer a packet to a frontend whose listener is gone with a reset, and count it; in prerouting it takes Linux 5.9."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from nodegate_redirect import nft_chains
 from nodegate_redirect.contract import Place
-from nodegate_redirect.marks import KIND_MASK, TO_LISTENER
+from nodegate_redirect.marks import REFUSE, TO_LISTENER
 
 TABLE = "nodegate-ebpf"
 
@@ -21,11 +21,11 @@ def body() -> str:
     untracked = nft_chains.chain(
         "untracked",
         "filter hook prerouting priority raw",
-        [f"meta mark & {KIND_MASK:#x} == {TO_LISTENER:#x} notrack"],
+        [f"meta mark {TO_LISTENER:#x} notrack accept", f"meta mark {REFUSE:#x} {nft_chains.REFUSE_HERE}"],
     )
     answers = nft_chains.untracked_answers()
     nat = nft_chains.translation()
-    return f"{nft_chains.place_sets()}{untracked}{answers}{nft_chains.output()}{nat}{nft_chains.refusal()}"
+    return f"{nft_chains.place_sets()}{untracked}{answers}{nft_chains.output()}{nat}"
 
 
 def changes(new: Mapping[Place, int], gone: Mapping[Place, int]) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from nodegate_redirect.iptables.sets import set_names
-from nodegate_redirect.marks import KIND_MASK, REFUSE, TO_LISTENER, UPSTREAM, mark_of
+from nodegate_redirect.marks import ENVOY, ENVOY_MASK, KIND_MASK, REFUSE, TO_LISTENER, mark_of
 
 PREFIX = "NODEGATE-"
 MADE_TABLE = f"{PREFIX}MADE-TABLE"
@@ -40,6 +40,7 @@ JUMPS: Mapping[Chain, str] = {
 TABLES = ("mangle", "nat", "filter")
 
 _ANY = {4: "0.0.0.0", 6: "::"}  # noqa: S104  # matches listeners that are bound to no address
+_KIND_AND_REST = 0xFFF  # tells TO_LISTENER from REFUSE
 _OURS = f"-m mark --mark {TO_LISTENER:#x}/{KIND_MASK:#x}"
 _SET_TO_LISTENER = f"-j MARK --set-xmark {TO_LISTENER:#x}/0xffffffff"
 
@@ -67,8 +68,8 @@ def chains(shape: Shape, among: Iterable[int] | None = None) -> dict[Chain, tupl
         ("nat", f"{PREFIX}NAT"): tuple(_nat(shape)),
         ("nat", f"{PREFIX}NATOUT"): (f"{_OURS} -j ACCEPT",),
         ("filter", f"{PREFIX}IN"): (
+            f"-m mark --mark {TO_LISTENER:#x}/{_KIND_AND_REST:#x} -j ACCEPT",
             f"-p tcp -m mark --mark {REFUSE:#x} -j REJECT --reject-with tcp-reset",
-            f"{_OURS} -j ACCEPT",
         ),
         ("filter", f"{PREFIX}FILTEROUT"): (f"{_OURS} -j ACCEPT",),
     }
@@ -102,7 +103,7 @@ def _output(shape: Shape) -> Iterator[str]:
     names = set_names(shape.family)
     new = "-p tcp -m conntrack --ctstate NEW --ctdir ORIGINAL"
     to_frontend = f"-m set --match-set {names.frontends} dst,dst ! --update-counters"
-    yield f"-m mark --mark {UPSTREAM:#x}/{KIND_MASK:#x} -j RETURN"
+    yield f"-m mark --mark {ENVOY:#x}/{ENVOY_MASK:#x} -j RETURN"  # its own connections, and answers of listeners
     yield f"{new} {to_frontend} -j CONNMARK --set-xmark {TO_LISTENER:#x}/{KIND_MASK:#x}"
     marked = f"-m connmark --mark {TO_LISTENER:#x}/{KIND_MASK:#x} -m conntrack --ctdir ORIGINAL"
     yield f"-p tcp {marked} {_SET_TO_LISTENER}"

@@ -12,7 +12,7 @@ from ipaddress import ip_network
 
 from nodegate_redirect import nft_chains
 from nodegate_redirect.contract import Place
-from nodegate_redirect.marks import REFUSE, TO_LISTENER, mark_of
+from nodegate_redirect.marks import TO_LISTENER, mark_of
 from nodegate_redirect.nft_chains import ADDRESS, FAMILIES, IP, chain, place, to_place
 from nodegate_redirect.plan import REFUSED, Plan, Target, Targets
 
@@ -32,7 +32,7 @@ def body(*, bridged: bool) -> str:
     ports = " map bridged { type mark : verdict; }\n" if bridged else ""
     nat = nft_chains.translation(["meta mark vmap @bridged"] if bridged else [])
     maps = (*_maps(), nft_chains.place_sets(), ports)
-    chains = (_refuse(), _untracked(bridged=bridged), _prerouting(), nft_chains.output(), nat, nft_chains.refusal())
+    chains = (_refuse(), _untracked(bridged=bridged), _prerouting(), nft_chains.output(), nat)
     return "".join((*maps, *chains))
 
 
@@ -45,7 +45,7 @@ def _maps() -> Iterator[str]:
 
 
 def _refuse() -> str:
-    return f" chain {_REFUSING} {{\n  meta mark set {REFUSE:#x} accept\n }}\n"
+    return f" chain {_REFUSING} {{\n  {nft_chains.REFUSE_HERE}\n }}\n"
 
 
 def _untracked(*, bridged: bool) -> str:
@@ -56,9 +56,9 @@ def _untracked(*, bridged: bool) -> str:
     lines = [
         "meta l4proto != tcp accept",
         *(['meta iifkind "bridge" accept'] if bridged else []),
-        "socket transparent 1 socket wildcard 0 notrack",
-        *(f"socket transparent 1 {to_place(family)} notrack" for family in FAMILIES),
-        *(f"{_SYN} {to_place(family)} notrack" for family in FAMILIES),
+        "socket transparent 1 socket wildcard 0 notrack accept",
+        *(f"{to_place(family)} socket transparent 1 notrack accept" for family in FAMILIES),
+        *(f"{to_place(family)} {_SYN} notrack" for family in FAMILIES),
     ]
     answers = nft_chains.untracked_answers(['meta oifkind "bridge" accept'] if bridged else [])
     return chain("untracked", "filter hook prerouting priority raw", lines) + answers
@@ -70,7 +70,7 @@ def _prerouting() -> str:
         f"socket transparent 1 socket wildcard 0 meta mark set {TO_LISTENER:#x} accept",
         "ct status dnat accept",  # connections that kube-proxy has already
         # A handshake that has begun: `socket wildcard` does not match it, and it should not be counted again.
-        *(f"socket transparent 1 {to_place(family)} meta mark set {TO_LISTENER:#x} accept" for family in FAMILIES),
+        *(f"{to_place(family)} socket transparent 1 meta mark set {TO_LISTENER:#x} accept" for family in FAMILIES),
     ]
     for family in FAMILIES:
         from_client = f"{IP[family]} daddr . tcp dport . {IP[family]} saddr != @allowed{family}"
