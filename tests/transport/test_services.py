@@ -77,7 +77,7 @@ async def test_no_stream_is_answered_before_the_sources_are_synced(serve: Serve)
     """Before the first target a call ends with UNAVAILABLE; an empty answer would wipe proxies (xds-protocol 47)."""
     async with serve(None) as running, channel_to(running.address) as channel:
         for method in (SOTW, DELTA):
-            refused = await refusal_of(stream(channel, method), CLUSTER)
+            refused = await refusal_of(stream(channel, method))
             assert refused.code is grpc.StatusCode.UNAVAILABLE
         running.publisher.publish(EVERY_TYPE)
         call = stream(channel)
@@ -118,7 +118,7 @@ async def test_one_host_may_hold_only_so_many_streams(serve: Serve) -> None:
         first = stream(channel)
         await first.send(CLUSTER, node="n")
         await first.receive()
-        refused = await refusal_of(stream(channel), CLUSTER)
+        refused = await refusal_of(stream(channel))
         assert refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert "--xds-streams-per-host" in refused.details
         first.cancel()
