@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 import pytest
+import structlog
 from envoy.admin.v3 import config_dump_shared_pb2 as states
 from envoy.service.discovery.v3 import discovery_pb2 as pb
 from envoy.service.status.v3 import csds_pb2, csds_pb2_grpc
@@ -206,6 +207,21 @@ async def test_reflection_lists_the_services_only_where_asked_for(serve: Serve, 
             return
         names = {service.name for service in (await call.read()).list_services_response.service}
         assert {service.name for service in SERVICES} <= names
+
+
+async def test_a_client_that_comes_back_to_reject_the_same_again_is_in_the_log_once(serve: Serve) -> None:
+    """Each stream is told again, because each may be another program; people are told once."""
+    async with serve(EVERY_TYPE) as running, channel_to(running.address) as channel:
+        with structlog.testing.capture_logs() as logs:
+            for nacks in (1, 2):
+                call = stream(channel)
+                await call.send(CLUSTER, node="n")
+                nonce = (await call.receive()).nonce
+                await call.send(CLUSTER, response_nonce=nonce, error_detail={"message": "one: it is bad"})
+                await eventually(lambda count=nacks: running.clients.responses()[CLUSTER, "nacked"] == count)  # type: ignore[misc]
+                call.cancel()
+                await eventually(lambda: not len(running.clients))
+    assert [line["resources"] for line in logs if line["log_level"] == "warning"] == [["one"]]
 
 
 async def _status(channel: Any, **request: Any) -> Any:

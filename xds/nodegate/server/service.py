@@ -13,8 +13,9 @@ import grpc
 import structlog
 
 from nodegate.server.clients import Clients, Connection
+from nodegate.server.complaints import Complaints
 from nodegate.server.protocol.request import ClientNode, ProtocolError, Variant
-from nodegate.server.protocol.stream import Stream, StreamOptions
+from nodegate.server.protocol.stream import Refusal, Stream, StreamOptions
 from nodegate.server.protocol.withdrawal import Withdrawals
 from nodegate.server.security import host_of, may_have_secrets
 from nodegate.server.services import SERVICES, Service
@@ -50,6 +51,7 @@ class DiscoveryServices:
         self._insecure = insecure
         self._streams_per_host = streams_per_host
         self._streams: Counter[str] = Counter()
+        self._complaints = Complaints()
         self._withdrawals = Withdrawals(redirect_grace, clients.redirects_on)
         self._stopping = asyncio.Event()
 
@@ -116,10 +118,16 @@ class DiscoveryServices:
             self._stopping,
             type_url=service.type_url,
             trusts=self._trust(context),
-            on_news=self._clients.on_news,
+            on_news=lambda refusal: self._spread(connection, refusal),
             on_redirects=self._wake_departures,
             on_answer=self._clients.on_answer,
         )
+
+    def _spread(self, connection: Connection, refusal: Refusal | None) -> None:
+        """Tell the log and the registry that a client connected, or what it rejects."""
+        if refusal is not None and connection.stream.node is not None:
+            self._complaints.report(connection.stream.node, refusal)
+        self._clients.on_news()
 
     def _wake_departures(self) -> None:
         """Let streams look again at what leaves: an agent has said something of its redirects."""

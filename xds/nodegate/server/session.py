@@ -10,12 +10,11 @@ import structlog
 
 from nodegate.server.clients import Connection
 from nodegate.server.protocol.decode import decode_request
-from nodegate.server.protocol.postponement import POSTPONED_BY_NACK
 from nodegate.server.protocol.request import ClientNode, ProtocolError, Request
 from nodegate.server.protocol.response import Response
 from nodegate.server.protocol.stream import Refusal
 from nodegate.snapshot.publisher import Publisher
-from nodegate.snapshot.type_urls import REDIRECT, SHORT_NAME
+from nodegate.snapshot.type_urls import REDIRECT
 
 log = structlog.get_logger(__name__)
 
@@ -27,8 +26,8 @@ class Session:
 
     ``type_url`` is the one type that a single-type service serves, empty for the aggregated service. ``trusts`` says
     whether a client may be sent private keys; it is asked once, when the client has said who it is. ``on_news`` is
-    called then, and whenever the client rejects something; ``on_redirects`` whenever an agent asks for redirects or
-    answers; ``on_answer`` after every request.
+    called then, with None, and with whatever the client rejects; ``on_redirects`` whenever an agent asks for redirects
+    or answers; ``on_answer`` after every request.
     """
 
     def __init__(
@@ -39,7 +38,7 @@ class Session:
         *,
         type_url: str = "",
         trusts: Callable[[ClientNode], bool],
-        on_news: Callable[[], None] = lambda: None,
+        on_news: Callable[[Refusal | None], None] = lambda _refusal: None,
         on_redirects: Callable[[], None] = lambda: None,
         on_answer: Callable[[], None] = lambda: None,
     ) -> None:
@@ -77,10 +76,9 @@ class Session:
         refusal = self._stream.on_request(request)
         if first and self._stream.node is not None:
             self._greet(self._stream.node)
-            self._on_news()
+            self._on_news(None)
         if refusal is not None:
-            self._report(refusal)
-            self._on_news()
+            self._on_news(refusal)
         if request.type_url == REDIRECT:
             self._on_redirects()
         self._on_answer()
@@ -149,20 +147,6 @@ class Session:
             self._until, self._asleep = self._stream.deadline(), True
             await _sleep(wake, self._until)
             self._asleep = False
-
-    def _report(self, refusal: Refusal) -> None:
-        node = self._stream.node
-        if refusal.type_url in POSTPONED_BY_NACK:
-            first, *more = refusal.text.splitlines()
-            log.info("An agent has not installed all yet.", node=node.id if node else "", reason=first, more=len(more))
-            return
-        log.warning(
-            "A proxy rejected configuration; it keeps what it has.",
-            node=node.id if node else "",
-            type=SHORT_NAME.get(refusal.type_url, refusal.type_url),
-            resources=list(refusal.names) or "not known yet",
-            reason=refusal.text,
-        )
 
 
 async def _sleep(wake: asyncio.Event, deadline: float | None) -> None:
