@@ -133,6 +133,13 @@ def test_an_event_of_a_long_name_is_legal() -> None:
     assert ".." not in name
 
 
+def test_what_a_problem_is_about_makes_its_event_whatever_the_message_says_by_now() -> None:
+    """Proxies that come to reject the same are no other Event."""
+    one, two = (problem(f"{who} reject it.", about="route shop/web/http") for who in ("a", "b and 3 more"))
+    assert event_name(one, WEB) == event_name(two, WEB)
+    assert event_name(one, WEB) != event_name(problem("a reject it.", about="cluster shop/a/80"), WEB)
+
+
 # --- How often -----------------------------------------------------------------------------------------------------
 
 

@@ -92,6 +92,17 @@ def test_where_some_accept_nothing_is_taken_back() -> None:
     assert case.said().problems == {}
 
 
+def test_the_problem_is_the_same_one_while_more_proxies_answer() -> None:
+    """People are told of it once, not with each of a thousand proxies; its message counts on."""
+    case = Case("n1", "n2", "n3", "n4")
+    case.applied(thing("good"), thing("new"))
+    votes = (vote("n1", accepted=("n2",)), vote("n1", accepted=("n2", "n3")), vote("n4", "n1", accepted=("n2", "n3")))
+    found = [case.said(one).problems[WEB][0] for one in votes]
+    assert len({one.message for one in found}) == 3
+    assert len({one.identity for one in found}) == 1
+    assert "2 of 4 proxies (n1 and 1 more)" in found[-1].message
+
+
 def test_those_that_have_not_answered_are_waited_for_but_not_for_ever() -> None:
     """The first to answer is not the one that decides; one that never answers does not hold up the others."""
     case = Case("n1", "n2")

@@ -61,10 +61,11 @@ class Problems:
 
 def _log_difference(before: tuple[Problem, ...], after: tuple[Problem, ...]) -> None:
     """Log every problem once when it comes, and once when it is gone."""
+    known, left = {one.identity for one in before}, {one.identity for one in after}
     for problem in after:
-        if problem not in before:
+        if problem.identity not in known:
             level = log.error if problem.severity is Severity.ERROR else log.warning
             level(str(problem), code=problem.code, object=str(problem.ref))
     for problem in before:
-        if problem not in after:
+        if problem.identity not in left:
             log.info("Solved: %s", problem, code=problem.code, object=str(problem.ref))

@@ -26,6 +26,7 @@ class Problem:
     ``code`` is a stable word in CamelCase (the reason of an Event, an anchor in docs/problems.md); ``field`` is the
     path in the object, like ``spec.rules[0].http.paths[1].backend``, empty for the object as a whole; ``message`` is
     a full sentence, ``remedy`` another one that says what to do. ``location`` is ``file:line`` where it is known.
+    ``about`` is what stays the same while the message changes, for a message that counts or lists something.
     """
 
     ref: Ref
@@ -35,6 +36,12 @@ class Problem:
     remedy: str
     severity: Severity = Severity.ERROR
     location: str = ""
+    about: str = ""
+
+    @property
+    def identity(self) -> tuple[Ref, str, str, str]:
+        """Two problems that agree in this are the same to people, though the message may have other figures by now."""
+        return self.ref, self.code, self.field, self.about or self.message
 
     def __str__(self) -> str:
         """Return the problem as one line for a log or a terminal."""

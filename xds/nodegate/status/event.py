@@ -48,7 +48,7 @@ class EventName:
 
 def event_name(problem: Problem, found: Object) -> EventName:
     """Return the name of a Problem's Event. Numbers in the message do not make it another one: they count things."""
-    words = (found.metadata.uid, problem.code, problem.field, _NUMBERS.sub("#", problem.message))
+    words = (found.metadata.uid, problem.code, problem.field, problem.about or _NUMBERS.sub("#", problem.message))
     digest = hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
     start = problem.ref.name[:_LONGEST_NAME].rstrip(".-")
     return EventName(problem.ref.namespace or "default", f"{start}.{digest}")

@@ -165,12 +165,15 @@ def _rejected(ref: Ref, vote: Votes, *, served: bool) -> Problem:
         f"{len(vote.rejected)} of {vote.answered} proxies that answered rejected {_what(vote.key)}, "
         f"which this object causes: {_words(vote)} {now}"
     )
-    return Problem(ref, REJECTED.code, "", message, REJECTED.remedy)
+    return Problem(ref, REJECTED.code, "", message, REJECTED.remedy, about=_what(vote.key))
 
 
 def _partly(ref: Ref, vote: Votes) -> Problem:
+    first, *more = sorted(vote.rejected)
+    who = f"{first} and {len(more)} more" if more else first
     message = (
         f"{_what(vote.key)}, which this object causes, was rejected by {len(vote.rejected)} of {vote.answered} proxies "
-        f"({', '.join(sorted(vote.rejected))}): {_words(vote)}"
+        f"({who}): {_words(vote)}"
     )
-    return Problem(ref, PARTLY_REJECTED.code, "", message, PARTLY_REJECTED.remedy, severity=Severity.WARNING)
+    remedy, severity = PARTLY_REJECTED.remedy, Severity.WARNING
+    return Problem(ref, PARTLY_REJECTED.code, "", message, remedy, severity=severity, about=_what(vote.key))
