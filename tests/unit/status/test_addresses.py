@@ -166,6 +166,12 @@ async def test_no_address_is_written_before_a_proxy_has_acknowledged_all_of_the_
     assert desk.api.sent[0].path.endswith("/namespaces/shop/ingresses/web/status")
 
 
+async def test_an_ingress_whose_certificate_is_missing_has_its_address_for_what_is_served() -> None:
+    """No listener of HTTPS without one, so nobody asks for its routes; an ACME challenge needs the address (37, 41)."""
+    desk = Desk([web(), NODE, own_service()], [proxy(LISTENERS[0], ROUTES[0])], keys=(LISTENERS[0], *ROUTES))
+    assert await desk.written() == [["192.0.2.1"]]
+
+
 async def test_two_proxies_that_have_half_of_it_each_prove_nothing() -> None:
     """One node has to serve it whole."""
     desk = Desk([web(), NODE, own_service()], [proxy(*LISTENERS), proxy(*ROUTES)])

@@ -13,7 +13,7 @@ from nodegate.model.objects import Ingress, IngressClass, Metadata, Object
 from nodegate.model.problem import Problem, Severity
 from nodegate.model.refs import Kind, Ref
 from nodegate.status.event import event_body, event_name
-from nodegate.status.events import STILL_SECONDS, EventWriter, Teller
+from nodegate.status.events import STANDS_SECONDS, STILL_SECONDS, EventWriter, Teller
 from nodegate.status.pace import OF_ALL_AT_ONCE, OF_ONE_AT_ONCE, Pace
 from nodegate.status.requests import Requests
 from tests.unit.status.cluster import Answered, done
@@ -74,7 +74,8 @@ class Desk:
         return await self.told()
 
     async def told(self) -> list[int]:
-        """Let it write; return how often each Event was told."""
+        """Let it write what has stood long enough; return how often each Event was told."""
+        await asyncio.sleep(STANDS_SECONDS)
         await done(self.writer.work)
         return self.store.counts()
 
@@ -173,10 +174,22 @@ async def test_one_that_ended_before_it_could_be_told_is_not_told_any_more() -> 
     desk.store.errors = [503]
     desk.writer.note(WEB.ref, [problem()])
     running = asyncio.create_task(desk.writer.work.run())
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(STANDS_SECONDS + 0.1)
     assert desk.store.sent == ["POST"]
     assert await desk.note() == []
     running.cancel()
+
+
+async def test_a_problem_that_ends_within_a_moment_is_not_told_at_all() -> None:
+    """``kubectl apply -f`` of a folder makes an Ingress before its Services; nobody has to hear of that for an hour."""
+    desk = Desk()
+    for _ in range(10):
+        desk.writer.note(WEB.ref, [problem()])
+        await asyncio.sleep(STANDS_SECONDS * 0.9)
+        desk.writer.note(WEB.ref, [])
+        await asyncio.sleep(STANDS_SECONDS * 0.2)
+    assert await desk.told() == []
+    assert await desk.note(problem()) == [1]
 
 
 async def test_a_problem_that_lasts_is_told_again_before_the_server_forgets_it() -> None:
@@ -229,12 +242,14 @@ async def test_what_a_stream_shows_is_told_by_the_replica_that_holds_it() -> Non
 async def test_many_problems_of_one_object_are_told_slowly_and_those_that_end_meanwhile_are_not() -> None:
     """Ten at once, then two a minute."""
     desk = Desk()
-    names = "abcdefghijklmno"
+    problems = [problem(f"There is no Service {name}.") for name in "abcdefghijklmno"]
     running = asyncio.create_task(desk.writer.work.run())
-    desk.writer.note(WEB.ref, [problem(f"There is no Service {name}.") for name in names])
-    await asyncio.sleep(1)
+    desk.writer.note(WEB.ref, problems)
+    await asyncio.sleep(STANDS_SECONDS + 1)
     assert len(desk.store.events) == OF_ONE_AT_ONCE
-    desk.writer.note(WEB.ref, [problem(f"There is no Service {name}.") for name in names[:12]])
+    said = " ".join(event["note"] for event in desk.store.events.values())
+    told, waiting = ([one for one in problems if (one.message in said) is yes] for yes in (True, False))
+    desk.writer.note(WEB.ref, [*told, *waiting[:2]])
     await asyncio.sleep(200)
     assert len(desk.store.events) == 12
     running.cancel()

@@ -27,6 +27,7 @@ class Leases:
         self.lease: dict[str, Any] | None = None
         self.fails: int | None = None
         self.silent = False
+        self.slow = 0.0
         self.sent: list[str] = []
 
     async def send(self, method: str, path: str, query: Mapping[str, str], body: bytes, content_type: str) -> bytes:
@@ -38,6 +39,7 @@ class Leases:
             raise Answered(self.fails)
         if method != "GET":
             self._put(method, json.loads(body))
+            await asyncio.sleep(self.slow)  # what is taken is taken, whether or not anybody waits for the answer
         elif self.lease is None:
             raise Answered(404)
         return json.dumps(self.lease).encode()
@@ -86,6 +88,37 @@ async def test_one_of_two_leads_and_renews_and_the_other_follows_when_it_stops()
         assert leases.holder == "b"
     assert leases.holder == ""
     assert changes in ([True, False], [])
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+async def test_a_lease_is_given_back_also_while_something_that_was_written_is_not_answered(
+    method: str,
+) -> None:
+    """The first claim, or a renewal: the server has taken it, and nobody waits any more to hear of it."""
+    leases = Leases()
+    one = replica(leases)
+    async with taking_part(one):
+        if method == "PUT":
+            await asyncio.sleep(1)
+            assert one.leads
+        leases.slow = 1.0
+        while leases.sent[-1:] != [method]:  # noqa: ASYNC110  # time is virtual
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(1)
+    assert (leases.holder, one.leads) == ("", False)
+
+
+async def test_who_stops_without_the_lease_asks_nothing_more() -> None:
+    """Another one holds it, or the server has never answered."""
+    leases, other = Leases(), Leases()
+    other.fails = 503
+    async with taking_part(replica(leases, "a")):
+        await asyncio.sleep(1)
+        async with taking_part(replica(leases, "b"), replica(other)):
+            await asyncio.sleep(10)
+            asked = (len(leases.sent), len(other.sent))
+        assert (len(leases.sent), len(other.sent)) == asked
+        assert leases.holder == "a"
 
 
 async def test_another_takes_over_within_the_lease_when_the_leader_dies() -> None:

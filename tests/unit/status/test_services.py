@@ -228,6 +228,19 @@ async def test_a_slice_for_ipv6_that_somebody_deletes_or_changes_is_written_agai
     assert await desk.sent() == ["PATCH endpointslices/nodegate-web.ipv6"]
 
 
+async def test_a_service_that_has_no_ipv6_address_any_more_loses_its_endpoint_there() -> None:
+    """Somebody reduced it to one family; while the Service itself is gone, nothing says so, and the slice stays."""
+    (six,) = ipv6_slice(SLICE, with_addresses(SERVICE, DUAL_STACK))
+    desk = Desk(WEB, with_addresses(SERVICE, DUAL_STACK), made(SLICE), made(six))
+    assert await desk.sent() == []
+    await desk.tell(Delete(SERVICE.ref))
+    assert await desk.sent() == ["PATCH services/nodegate-web"]
+    await desk.tell(Upsert(with_addresses(SERVICE, DUAL_STACK[:1])))
+    assert await desk.sent() == ["PATCH services/nodegate-web", "DELETE endpointslices/nodegate-web.ipv6"]
+    await desk.tell(Delete(six.ref))
+    assert len(await desk.sent()) == 2
+
+
 async def test_the_slice_for_ipv6_goes_with_its_service() -> None:
     """Of an Ingress that is no longer ours, and of shared listeners."""
     service = with_addresses(SERVICE, DUAL_STACK)

@@ -36,7 +36,7 @@ class Election:
         self._record: Record | None = None
         self._seen_at = 0.0
         self._leads_until = float("-inf")
-        self._certain = False
+        self._in_doubt = False
 
     @property
     def holder(self) -> str:
@@ -49,9 +49,14 @@ class Election:
         return self._record.transitions if self._record else 0
 
     @property
+    def in_doubt(self) -> bool:
+        """Whether this replica does not know if something that it wrote has been taken."""
+        return self._in_doubt
+
+    @property
     def knows(self) -> bool:
         """Whether the Lease as it is is known, so that nothing has to be read before it is renewed."""
-        return self._certain and self.holder == self.identity
+        return not self._in_doubt and self.holder == self.identity
 
     def leads(self, now: float) -> bool:
         """Whether this replica may do what only one may."""
@@ -61,13 +66,13 @@ class Election:
         """The Lease is like this; None: there is none."""
         if record is None or record.holder != self.identity:
             self._leads_until = float("-inf")
-        self._certain = True
+        self._in_doubt = False
         if record != self._record:
             self._record, self._seen_at = record, now
 
     def doubt(self) -> None:
-        """A write was not answered with success: what the Lease says now has to be read."""
-        self._certain = False
+        """A write is not answered, or not with success: before the next one, what the Lease says has to be read."""
+        self._in_doubt = True
 
     def next_write(self, now: float, wall: str) -> Record | None:
         """Return what to write so that this replica leads, or goes on leading; None while another one holds it."""
@@ -82,6 +87,7 @@ class Election:
 
     def written(self, record: Record, sent_at: float) -> None:
         """What was to be written at ``sent_at`` has been written; ``record`` has its new version."""
+        self._in_doubt = False
         self._record, self._seen_at = record, sent_at
         self._leads_until = sent_at + self.seconds * 2 / 3
 

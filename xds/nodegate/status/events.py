@@ -1,6 +1,6 @@
 """Tells Problems as Events on the objects that caused them: each once, at a pace that an API server bears.
 
-A Problem that ends is not told again; one that comes back, or stays for long, counts its Event up. The replica that
+What ends within a moment is not told at all; what comes back, or stays for long, counts its Event up. The replica that
 leads tells what follows from objects; what a stream showed, the replica that holds the stream (DESIGN 3.6).
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from asyncio import get_running_loop
+from asyncio import TimerHandle, get_running_loop
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -26,6 +26,8 @@ from nodegate.status.work import Work
 
 log = structlog.get_logger(__name__)
 
+STANDS_SECONDS = 2.0
+"""A Problem is told when it has stood for so long: ``kubectl apply -f`` makes an Ingress before its Services."""
 STILL_SECONDS = 1_800.0
 """A Problem that lasts is told again after this time: the API server forgets Events after an hour."""
 _REMEMBERED = 10_000
@@ -37,6 +39,7 @@ class _Told:
     """What is known of an Event.
 
     ``count`` is how often it was told by all, 0: not known; ``at`` is when this process last told it or found it told.
+    ``wait`` ends when the Problem has stood long enough to be told.
     """
 
     problem: Problem
@@ -45,6 +48,7 @@ class _Told:
     count: int = 0
     due: bool = True
     at: float | None = None
+    wait: TimerHandle | None = None
 
 
 class _Series(msgspec.Struct):
@@ -122,19 +126,26 @@ class EventWriter:
         told = self._told.get(name)
         if told is None:
             self._forget_some()
-            self._told[name] = _Told(problem, found)
+            told = self._told[name] = _Told(problem, found)
         elif told.stands:
             return
         else:
             told.problem, told.stands, told.due = problem, True, True
+        told.wait = get_running_loop().call_later(STANDS_SECONDS, self._stood, name, told)
+
+    def _stood(self, name: EventName, told: _Told) -> None:
+        told.wait = None
         self.work.add([name])
 
     def _end(self, name: EventName) -> None:
         told = self._told.get(name)
-        if told is not None and told.at is not None:
-            told.stands = False
-        else:
-            self._told.pop(name, None)
+        if told is None:
+            return
+        if told.wait is not None:
+            told.wait.cancel()
+        told.stands, told.wait = False, None
+        if told.at is None:
+            del self._told[name]
 
     def _forget_some(self) -> None:
         if len(self._told) >= _REMEMBERED:
@@ -146,7 +157,7 @@ class EventWriter:
 
     async def _do(self, name: EventName) -> bool:
         told = self._told.get(name)
-        if told is None or not (told.stands and told.due and self._may_tell(told.problem)):
+        if told is None or told.wait or not (told.stands and told.due and self._may_tell(told.problem)):
             return True
         now = get_running_loop().time()
         pause = self._pace.pause(told.problem.ref, now)

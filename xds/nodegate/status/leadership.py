@@ -108,22 +108,21 @@ class Leadership:
         record = self.election.next_write(now, _wall())
         if record is None:
             return
-        try:
-            written = await self._write(record)
-        except ClusterError:
-            self.election.doubt()  # somebody else was faster, or it was written and the answer got lost
-            raise
-        self.election.written(written, now)
+        self.election.doubt()  # until it is answered: somebody may be faster, the answer get lost, or this be cancelled
+        self.election.written(await self._write(record), now)
 
     async def _release(self) -> None:
         record = self.election.release(_wall())
-        if record is None:
-            return
         try:
             async with asyncio.timeout(_RELEASE_SECONDS):
-                await self._write(record)
+                if self.election.in_doubt:  # a renewal was under way, and may have been taken
+                    self.election.seen(await self._read(), get_running_loop().time())
+                    record = self.election.release(_wall())
+                if record is not None:
+                    await self._write(record)
         except (ClusterError, TimeoutError) as error:
-            log.warning("The Lease could not be given back; it runs out by itself: %s", error)
+            reason = str(error) or f"No answer within {_RELEASE_SECONDS:g} seconds."
+            log.warning("The Lease could not be given back; it runs out by itself: %s", reason)
 
     def _note_trouble(self, error: Exception) -> None:
         status = error.status if isinstance(error, ClusterError) else 0

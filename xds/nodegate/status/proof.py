@@ -45,12 +45,18 @@ def _some_holds_all(clients: Iterable[Client], keys: tuple[Key, ...], target: Ta
 
 
 def proxy_keys(frontend: str, ports: Mapping[str, int], target: Target) -> tuple[Key, ...]:
-    """Return the listeners and routes of a frontend that there are; none while it has no listener."""
-    named = {scheme: f"{frontend}/{scheme}" for scheme in SERVICE_PORTS}
-    listeners = [(LISTENER, f"{name}@{ports[name]}") for name in named.values() if name in ports]
-    found = [key for key in listeners if target.get(*key) is not None]
-    routes = [(ROUTE, name) for name in named.values()]
-    return (*found, *(key for key in routes if target.get(*key) is not None)) if found else ()
+    """Return the listeners of a frontend that there are, with the routes that they serve; none while there is none.
+
+    Routes without a listener prove nothing: that of HTTPS is missing as long as its Secret is, and no proxy asks for
+    its routes then. What is served over HTTP, the answer to an ACME challenge for one, needs its address all the same.
+    """
+    keys: list[Key] = []
+    for scheme in SERVICE_PORTS:
+        name = f"{frontend}/{scheme}"
+        listener = (LISTENER, f"{name}@{ports.get(name)}")
+        if target.get(*listener) is not None:
+            keys += [listener, *(route for route in [(ROUTE, name)] if target.get(*route) is not None)]
+    return tuple(keys)
 
 
 def agent_keys(frontend: str, publish: Name, target: Target) -> tuple[Key, ...]:

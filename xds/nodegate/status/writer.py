@@ -113,8 +113,9 @@ class ServiceWriter:
         if foreign or not (self._leads() or not self._claims.moved.isdisjoint(listeners)):
             return True
         if not listeners:
-            return all([await self._remove(ref) for ref in self._leftovers(frontend)])
-        return await self._apply_all(self._wanted(frontend, listeners))
+            return await self._remove_all(self._leftovers(frontend))
+        wanted = self._wanted(frontend, listeners)
+        return await self._apply_all(wanted) and await self._remove_all(self._unwanted(frontend, wanted))
 
     def _wanted(self, frontend: str, listeners: Iterable[str]) -> tuple[Wanted, ...]:
         """Return what a frontend needs; nothing where no port is free, or its Ingress is not known."""
@@ -148,6 +149,12 @@ class ServiceWriter:
         found = {ref: self._found[ref] for ref in refs_of(self._place(frontend)) if ref in self._found}
         return [ref for ref, one in found.items() if self._is_ours(one) and self._sent.get(ref) != (None, one)]
 
+    def _unwanted(self, frontend: str, wanted: Sequence[Wanted]) -> list[Ref]:
+        """Return the slice of an address family that a Service had and has no more; only the Service can say that."""
+        needed = [one.ref for one in wanted]
+        there = needed and needed[0] in self._found
+        return [ref for ref in self._leftovers(frontend) if ref not in needed] if there else []
+
     def _is_ours(self, found: Object) -> bool:
         shared = service_of(found.ref) == self._publish
         return found.metadata.labels.get(MANAGED_BY_LABEL) == MANAGER if shared else is_ours(found)
@@ -180,6 +187,9 @@ class ServiceWriter:
             return False
         self._sent[one.ref] = (one, found)
         return True
+
+    async def _remove_all(self, refs: Iterable[Ref]) -> bool:
+        return all([await self._remove(ref) for ref in refs])
 
     async def _remove(self, ref: Ref) -> bool:
         found = self._found[ref]

@@ -299,12 +299,20 @@ def _read(
 
 
 def _unknown(key: str, ref: Ref, known: Mapping[str, Annotation]) -> str:
-    belongs = [kind for kind, table in _TABLES.items() if any(annotation.key == key for annotation in table)]
-    if belongs:
-        return f"nodegate reads annotation {key} of a {belongs[0].value}, not of a {ref.kind.value}."
-    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
-    hint = f" The nearest one it reads is {nearest[0]}." if nearest else ""
-    return f"nodegate reads no annotation {key} of a {ref.kind.value}.{hint}"
+    kind_of = {annotation.key: kind for kind, table in _TABLES.items() for annotation in table}
+    kind_of |= dict.fromkeys(known, ref.kind)
+    if key in kind_of:
+        return f"nodegate reads annotation {key} of {_ONE[kind_of[key]]}, not of {_ONE[ref.kind]}."
+    # Without the prefix: all have that, and it alone would make them look alike.
+    words = [one.removeprefix(PREFIX) for one in kind_of]
+    nearest = difflib.get_close_matches(key.removeprefix(PREFIX), words, n=1, cutoff=0.6)
+    hint = f" The nearest one it reads is {_with_kind(PREFIX + nearest[0], kind_of, ref)}." if nearest else ""
+    return f"nodegate reads no annotation {key} of {_ONE[ref.kind]}.{hint}"
+
+
+def _with_kind(key: str, kind_of: Mapping[str, Kind], ref: Ref) -> str:
+    return key if kind_of[key] is ref.kind else f"{key}, of {_ONE[kind_of[key]]}"
 
 
 _TABLES = {Kind.INGRESS: INGRESS_ANNOTATIONS, Kind.SERVICE: SERVICE_ANNOTATIONS}
+_ONE = {Kind.INGRESS: "an Ingress", Kind.SERVICE: "a Service"}
