@@ -32,6 +32,11 @@ class Audit:
         """Return what the server did not allow."""
         return [f"{request.verb} {request.resource}" for request in self._requests() if request.status == 403]
 
+    def writes(self) -> list[str]:
+        """Return everything that was asked for besides reading, in order, but what is done to the Lease."""
+        asked = [one for one in self._requests() if one.verb not in {"get", "list", "watch"}]
+        return [f"{one.verb} {one.resource} {one.name}" for one in asked if one.resource != "leases"]
+
     def _requests(self) -> Iterator[Request]:
         for line in self._log.read_text().splitlines():
             entry = json.loads(line)
@@ -41,10 +46,11 @@ class Audit:
 
 @dataclass(frozen=True)
 class Request:
-    """One request as the audit log has it."""
+    """One request as the audit log has it; ``name`` is the object's, with its namespace."""
 
     group: str
     resource: str
+    name: str
     verb: str
     status: int
 
@@ -53,7 +59,9 @@ class Request:
         """Return what an entry says."""
         about = entry["objectRef"]
         resource = "/".join(about[key] for key in ("resource", "subresource") if about.get(key))
-        return cls(about.get("apiGroup", ""), resource, entry["verb"], entry.get("responseStatus", {}).get("code", 0))
+        name = f"{about.get('namespace', '')}/{about.get('name', '')}"
+        status = entry.get("responseStatus", {}).get("code", 0)
+        return cls(about.get("apiGroup", ""), resource, name, entry["verb"], status)
 
     def needed(self) -> Iterator[Rule]:
         """Yield the rules it took. To apply what does not exist yet is a patch that is also allowed to create."""

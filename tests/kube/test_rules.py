@@ -62,6 +62,7 @@ def test_every_rule_is_used_and_none_is_missing(
         cluster.apply(ingress(namespace, "wrong", {"/(": "web"}, class_name="nodegate"))
         get = ("get", "ingress", "shop", "-n", namespace, "-o=jsonpath={.status.loadBalancer.ingress[*].ip}")
         soon(lambda: cluster.kubectl(*get), what="the address")
+        soon(lambda: _is_told(cluster, namespace, "shop"), what="the Event about its Service")
         cluster.apply(ingress(namespace, "shop", {"/": "web"}, class_name="another"))
         soon(lambda: not cluster.kubectl(*get), what="the end of the address")
         cluster.apply(ingress(namespace, "shop", {"/": "web"}, class_name="nodegate"))  # what is wrong is told again
@@ -80,6 +81,10 @@ def _serving(plane: ControlPlane) -> Iterator[None]:
         yield
     finally:
         plane.stop()
+
+
+def _is_told(cluster: Cluster, namespace: str, name: str) -> bool:
+    return "ServiceNotFound" in cluster.kubectl("describe", "ingress", name, "-n", namespace)
 
 
 def _all_used(audit: Audit) -> bool:

@@ -200,7 +200,7 @@ def test_kubectl_describe_shows_what_is_wrong_with_an_ingress_in_the_words_of_th
         plane.stop()
 
         plane.start()
-        soon(lambda: plane.leads, what="the lead")
+        soon(lambda: 'resource="events"' in plane.metrics(), what="a try to tell it, which is answered: it is told")
         cluster.apply(ingress(namespace, "broken", {"/": "web"}, class_name="nodegate"))
         soon(lambda: "broken" not in str(plane.debug("problems")), what="the end of the problem")
         assert _told(cluster, namespace) == {"broken ServiceNotFound": 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -128,15 +129,43 @@ def test_a_refused_port_is_left_for_another_only_when_that_is_written() -> None:
 
 
 def test_a_refused_port_is_never_chosen_again() -> None:
-    """Not by this replica, and not by one that only reads of it."""
+    """Not by this replica, and not by one that only reads of it, for as long as it is written."""
     made = claims(said(A, 10_003))
     made.refuse(A, 10_003, "node-1", 0.0)
     other = claims(said(A, 10_003, refused=(10_003,)))
     for one in (made, other):
         assert one.refused(A) == {10_003}
-        one.observe([said(A, 10_003)])
         one.change({}, 2 * REST_SECONDS)
         assert one.to_write(A) not in {None, 10_003}
+
+
+def test_a_refusal_that_somebody_overwrites_is_written_again_by_the_replica_that_saw_it() -> None:
+    """Whether it leads or not: the leader had not heard of it when it wrote, and goes by what is written."""
+    made, leader = claims(said(A, 10_003)), claims(said(A, 10_003))
+    made.refuse(A, 10_003, "node-1", 0.0)
+    port = made.to_write(A)
+    assert port is not None
+    made.observe([said(A, port, refused=(10_003,)), said(A, 10_003)])
+    made.change({}, 0.0)
+    assert (made.moved, made.to_write(A)) == ({A}, port)
+    assert made.refused(A) == {10_003}
+    leader.observe([said(A, port, refused=(10_003,)), said(A, 10_003)])
+    leader.change({}, 0.0)
+    assert (leader.ports, leader.moved) == ({A: 10_003}, set())
+    for one in (made, leader):
+        one.observe([said(A, port, refused=(10_003,))])
+        one.change({}, 0.0)
+        assert (one.ports, one.moved) == ({A: port}, set())
+
+
+def test_a_refusal_does_not_outlive_the_service_that_says_it() -> None:
+    """Its Ingress is made anew under the same name; a replica whose watch is late hears of the old Service after it."""
+    made = claims(said(A, 10_003))
+    made.change({A: None}, 0.0)
+    made.change(wanted(A), 0.0)
+    made.observe([said(A, 10_001, refused=(10_003,)), unsaid(A), said(A, 10_003)])
+    made.change({}, 0.0)
+    assert made.ports == {A: 10_003}
 
 
 def test_a_refusal_ends_with_its_listener() -> None:
@@ -240,8 +269,11 @@ class Replicas(RuleBasedStateMachine):
     @rule(number=st.sampled_from([0, 1]))
     def writes(self, number: int) -> None:
         """A replica writes what it would; who leads does not matter here."""
+        self._write(number, self.wanted)
+
+    def _write(self, number: int, listeners: Iterable[str]) -> None:
         replica = self.replicas[number]
-        for listener in sorted(self.wanted):
+        for listener in sorted(listeners):
             port = replica.to_write(listener)
             if port is not None:
                 age = 50 - NAMES.index(listener)
@@ -274,13 +306,15 @@ class Replicas(RuleBasedStateMachine):
             assert replica.ports == told
 
     def teardown(self) -> None:
-        """In the end, when one leads and all hear of everything, every listener has what its Service says."""
+        """In the end every listener has what its Service says: one leads, another writes what it saw on its streams."""
         if not hasattr(self, "replicas"):
             return
         for _ in range(6):
             self.time_passes()
             self.hears(0)
             self.writes(0)
+            self.hears(1)
+            self._write(1, self.replicas[1].moved)
             self.hears(0)
             self.hears(1)
         waiting = self.replicas[0].waiting

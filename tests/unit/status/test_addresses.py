@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -44,8 +45,8 @@ def status(*addresses: str) -> ObjectStatus:
     return ObjectStatus(LoadBalancerStatus(tuple(LoadBalancerIngress(ip=address) for address in addresses)))
 
 
-def web(*addresses: str) -> Ingress:
-    return Ingress(Metadata(name="web", namespace="shop", uid="u-1"), status=status(*addresses))
+def web(*addresses: str, ours: bool = False) -> Ingress:
+    return Ingress(Metadata(name="web", namespace="shop", uid="u-1"), status=status(*addresses), status_is_ours=ours)
 
 
 def node(name: str, **addresses: str) -> Node:
@@ -148,7 +149,7 @@ class Desk:
         """Let it look and write; return the addresses of each write so far."""
         await self.writer.look_once()
         await done(self.writer.work)
-        found = [sent.body["status"].get("loadBalancer", {}).get("ingress", []) for sent in self.api.sent]
+        found = [sent.body.get("status", {}).get("loadBalancer", {}).get("ingress", []) for sent in self.api.sent]
         return [[address["ip"] for address in addresses] for addresses in found]
 
 
@@ -254,14 +255,36 @@ async def test_an_address_stays_while_nobody_proves_it() -> None:
 
 
 async def test_an_ingress_that_is_served_no_more_loses_its_address() -> None:
-    """It went to another class, maybe while nodegate was not there: it still has a Service of ours then."""
-    desk = Desk([web("192.0.2.1"), NODE, own_service()], wanted=())
+    """It went to another class, maybe while nodegate was not there: what it wrote still bears its name."""
+    desk = Desk([web("192.0.2.1", ours=True), NODE], wanted=())
     assert await desk.written() == [[]]
+    assert "status" not in desk.api.sent[0].body  # to say nothing any more is to own nothing any more
+
+
+async def test_an_address_that_somebody_takes_away_is_written_again_each_time() -> None:
+    """Also when the Ingress is then as it was when it was written first."""
+    desk = Desk([web(), NODE, own_service()])
+    for count in (1, 2, 3):
+        assert await desk.written() == [["192.0.2.1"]] * count
+        desk.tell(web("192.0.2.1", ours=True))
+        desk.tell(web())
+
+
+async def test_who_writes_an_address_again_and_again_is_not_raced() -> None:
+    """Another controller of the class, or nodegate with other settings: ten at once, then one every five seconds."""
+    desk = Desk([web(), NODE, own_service()])
+    await desk.written()
+    working = asyncio.create_task(desk.writer.work.run())
+    for number in range(300):  # one every 0.1 s
+        desk.tell(web(f"203.0.113.{number % 200}"))
+        await asyncio.sleep(0.1)
+    assert 10 + 30 / 5 - 1 <= len(desk.api.sent) <= 10 + 30 / 5 + 1
+    working.cancel()
 
 
 async def test_an_address_is_cleared_by_the_replica_that_leads() -> None:
     """Also one that another replica wrote: it becomes its business when it leads."""
-    desk = Desk([web("192.0.2.1"), NODE, own_service()], wanted=(), leads=False)
+    desk = Desk([web("192.0.2.1", ours=True), NODE], wanted=(), leads=False)
     assert await desk.written() == []
     desk.leads = True
     desk.writer.look_at_all()
@@ -269,8 +292,8 @@ async def test_an_address_is_cleared_by_the_replica_that_leads() -> None:
 
 
 async def test_an_ingress_of_another_class_is_never_written() -> None:
-    """Not even to clear what somebody else wrote."""
-    assert await Desk([web("203.0.113.99"), NODE], wanted=()).written() == []
+    """Not even to clear what somebody else wrote, be it the very address that nodegate would (ingress.md 20)."""
+    assert await Desk([web("192.0.2.1"), NODE, own_service()], wanted=()).written() == []
 
 
 async def test_a_write_that_fails_is_repeated() -> None:
@@ -308,8 +331,8 @@ async def test_an_ingress_on_shared_listeners_gets_the_address_of_their_service(
 
 
 async def test_an_ingress_that_leaves_the_shared_listeners_loses_its_address() -> None:
-    """Also one that another process wrote: it is the one that we would have written."""
-    there = web("203.0.113.7")
+    """Also one that another process of ours wrote."""
+    there = web("203.0.113.7", ours=True)
     desk = Desk([there, shared_service("203.0.113.7")], [proxy(*SHARED_KEYS)], SHARED, SHARED_KEYS, sharers=["web"])
     assert await desk.written() == []
     desk.publish(*SHARED_KEYS)

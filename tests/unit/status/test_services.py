@@ -136,14 +136,32 @@ async def test_what_was_sent_is_not_sent_again_before_it_has_come_back() -> None
     assert len(await desk.sent()) == 2
 
 
-async def test_what_somebody_changed_is_corrected() -> None:
-    """A Service of ours is ours."""
+async def test_what_somebody_changed_is_corrected_each_time() -> None:
+    """A Service of ours is ours; the same change may be made twice."""
     found = made(SERVICE)
     assert isinstance(found, Service)
     changed = msgspec.structs.replace(found, spec=msgspec.structs.replace(found.spec, type="ClusterIP"))
     desk = Desk(WEB, changed, made(SLICE))
     assert await desk.sent() == ["PATCH services/nodegate-web"]
     assert desk.api.sent[0].query["force"] == "true"
+    for count in (2, 3):
+        await desk.tell(Upsert(found))
+        await desk.tell(Upsert(changed))
+        assert await desk.sent() == ["PATCH services/nodegate-web"] * count
+
+
+async def test_who_changes_a_service_again_and_again_is_not_raced() -> None:
+    """Another controller, or nodegate with other settings: ten corrections at once, then one every five seconds."""
+    found = made(SERVICE)
+    assert isinstance(found, Service)
+    desk = Desk(WEB, found, made(SLICE))
+    working = asyncio.create_task(desk.writer.work.run())
+    for number in range(300):  # a change every 0.1 s
+        changed = msgspec.structs.replace(found, spec=msgspec.structs.replace(found.spec, type=f"Made{number}"))
+        desk.writer.observe([Upsert(changed)])
+        await asyncio.sleep(0.1)
+    assert 10 + 30 / 5 - 1 <= len(desk.api.sent) <= 10 + 30 / 5 + 1
+    working.cancel()
 
 
 async def test_a_request_that_fails_is_repeated_later_and_later() -> None:

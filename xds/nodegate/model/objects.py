@@ -149,10 +149,14 @@ class ObjectStatus(_Value, frozen=True):
 
 
 class Ingress(_Object, frozen=True):
-    """A ``networking.k8s.io/v1`` Ingress."""
+    """A ``networking.k8s.io/v1`` Ingress.
+
+    ``status_is_ours`` is not in its manifest: whether the addresses in its status are there because nodegate says so.
+    """
 
     spec: IngressSpec = IngressSpec()
     status: ObjectStatus = ObjectStatus()
+    status_is_ours: bool = False
 
 
 class IngressClassSpec(_Value, frozen=True):

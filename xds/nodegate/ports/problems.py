@@ -35,24 +35,36 @@ def exhausted(listener: str, ports: PortRange, taken: int, resting: int) -> Prob
 
 
 class Refusals:
-    """Which nodes cannot use which ports of a listener."""
+    """Which ports a listener must not have: those that a node was seen to refuse, and those of which it is written."""
 
     def __init__(self) -> None:
         self._nodes: dict[str, dict[int, set[str]]] = {}
+        self._said: dict[str, frozenset[int]] = {}
 
-    def add(self, listener: str, port: int, node: str = "") -> bool:
-        """Remember a refusal; without a node it was read where no nodes are written. Return whether it is news."""
+    def add(self, listener: str, port: int, node: str) -> bool:
+        """Remember that a node refused a port. Return whether it is news."""
         nodes = self._nodes.setdefault(listener, {}).setdefault(port, set())
         known = node in nodes
         nodes.add(node)
         return not known
 
+    def say(self, listener: str, ports: Iterable[int]) -> bool:
+        """Take these for all that is written of a listener. Return whether it is news."""
+        before, now = self._said.pop(listener, frozenset()), frozenset(ports)
+        if now:
+            self._said[listener] = now
+        return now != before
+
     def of(self, listener: str) -> frozenset[int]:
         """Return the ports that a listener must not have."""
-        return frozenset(self._nodes.get(listener, ()))
+        return self._said.get(listener, frozenset()).union(self.seen(listener))
+
+    def seen(self, listener: str) -> Collection[int]:
+        """Return those of them that a node was seen to refuse."""
+        return self._nodes.get(listener, {}).keys()
 
     def forget(self, listener: str) -> bool:
-        """A listener is wanted no more; return whether any of its ports was refused."""
+        """A listener is wanted no more; return whether any of its ports was seen to be refused."""
         return self._nodes.pop(listener, None) is not None
 
     def problems(self, listener: str, now: int | None) -> Iterator[Problem]:
@@ -60,9 +72,9 @@ class Refusals:
         instead = f"it moves to port {now}" if now is not None else "there is no other port for it"
         for port, nodes in sorted(self._nodes.get(listener, {}).items()):
             named = ", ".join(sorted(filter(None, nodes)))
-            if named:
-                message = f"Port {port} of listener {listener} cannot be used on node {named}; {instead}."
-                yield PORT_REFUSED.found(owner_of(listener), "", message)
+            where = f"node {named}" if named else "a node without a name"
+            message = f"Port {port} of listener {listener} cannot be used on {where}; {instead}."
+            yield PORT_REFUSED.found(owner_of(listener), "", message)
 
 
 def problems_of(

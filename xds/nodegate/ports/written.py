@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 
 from nodegate.model.changes import Claimed, ObjectChange, Upsert
-from nodegate.model.generated_service import claimed_ports, frontend_of, refused_ports
+from nodegate.model.generated_service import SERVICE_PORTS, claimed_ports, frontend_of, refused_ports
 from nodegate.model.objects import Service
 from nodegate.model.problem import Problem
 from nodegate.model.refs import Kind, Ref
@@ -30,8 +30,8 @@ Age = tuple[str, str]
 class WrittenClaims:
     """The claims that Services carry (:class:`Ports`). The same Services and listeners give the same, in any order.
 
-    ``proposed`` are the ports that are to be written for listeners that have none, or one that is refused; ``moved``
-    those of them that a node refused to a stream of this replica.
+    ``proposed`` are the ports that are to be written for listeners that have none, or one that is refused. ``moved``
+    are the listeners that have, or are said to have, a port that a node refused to a stream of this replica.
     """
 
     def __init__(self, publish: tuple[str, str], ports: PortRange | None = None) -> None:
@@ -52,6 +52,7 @@ class WrittenClaims:
         self._resting = Resting()
         self._refusals = Refusals()
         self._said: dict[Ref, dict[str, int]] = {}
+        self._bases: dict[Ref, str] = {}
         self._written: dict[str, int] = {}
         self._claimants: dict[int, dict[str, Age]] = {}
         self._touched: set[str] = set()
@@ -103,10 +104,9 @@ class WrittenClaims:
         base = frontend_of(service, self._publish) if service else ""
         for listener, port in self._said.pop(ref, {}).items():
             self._unsay(listener, port)
+        self._read_refused(ref, base, service)
         if not base or service is None:
             return
-        for scheme, port in refused_ports(service):
-            self._refusals.add(f"{base}/{scheme}", port)
         said = {f"{base}/{scheme}": port for scheme, port in claimed_ports(service).items() if port in self.range}
         self._said[ref] = said
         created = service.metadata.creation_timestamp
@@ -115,6 +115,16 @@ class WrittenClaims:
             self._written[listener] = port
             self._claimants.setdefault(port, {})[listener] = age
             self._touch(listener, port)
+
+    def _read_refused(self, ref: Ref, base: str, service: Service | None) -> None:
+        """Only what is written now counts: replicas hear of it at different times, and have to agree in the end."""
+        for one in {self._bases.pop(ref, ""), base} - {""}:
+            refused = refused_ports(service) if service and one == base else ()
+            for scheme in SERVICE_PORTS:
+                if self._refusals.say(f"{one}/{scheme}", (port for named, port in refused if named == scheme)):
+                    self._touched.add(f"{one}/{scheme}")
+        if base:
+            self._bases[ref] = base
 
     def _unsay(self, listener: str, port: int) -> None:
         self._written.pop(listener, None)
@@ -147,6 +157,7 @@ class WrittenClaims:
         self._touched = set()
         claims = self._claim(touched, now)
         self._propose(sorted(touched | waited))
+        self._note_moved(touched | waited)
         self.on_change(touched | waited)
         forgotten = {name for name, value in wanted.items() if value is None and self._refusals.forget(name)}
         return Outcome(tuple(claims), self._problems(waited ^ self._waiting | forgotten))
@@ -157,8 +168,8 @@ class WrittenClaims:
         if not self._refusals.add(listener, port, node):
             return Outcome()
         if self.to_write(listener) == port:
-            self.moved.add(listener)
             self._propose([listener])
+            self._note_moved([listener])
             self.on_change([listener])
         return Outcome((), self._problems({listener}))
 
@@ -196,7 +207,6 @@ class WrittenClaims:
             if port is not None:
                 self._port_of[listener], self._taken[port] = port, listener
                 self._resting.end(port)
-                self.moved.discard(listener)
             claims.append(Claimed(listener, port))
         return iter(sorted(claims, key=lambda claimed: (claimed.port is not None, claimed.listener)))
 
@@ -225,10 +235,15 @@ class WrittenClaims:
             if before is not None:
                 self._planned.pop(before, None)
             refused = self._refusals.of(listener)
-            if listener not in self._wanted or self._port_of.get(listener, 0) not in {0, *refused}:
-                self.moved.discard(listener)
-            elif listener not in self._port_of or self._port_of[listener] in refused:
+            if listener in self._wanted and self._port_of.get(listener, 0) in {0, *refused}:
                 self._choose(listener, before, refused)
+
+    def _note_moved(self, listeners: Iterable[str]) -> None:
+        """Note which have, or are said to have, a port that a node refused to a stream of this replica."""
+        for listener in listeners:
+            ports = {self._port_of.get(listener), self._written.get(listener)}
+            moves = listener in self._wanted and not ports.isdisjoint(self._refusals.seen(listener))
+            (self.moved.add if moves else self.moved.discard)(listener)
 
     def _choose(self, listener: str, before: int | None, refused: frozenset[int]) -> None:
         full = len(self._taken) + len(self._planned) + len(self._resting) >= len(self.range)

@@ -22,6 +22,7 @@ from nodegate.ports.contract import frontend_of_listener, listeners_of_frontend
 from nodegate.snapshot.resource import Entry
 from nodegate.snapshot.target import Target
 from nodegate.snapshot.type_urls import ROUTE
+from nodegate.status.pace import Buckets
 from nodegate.status.proof import Client, Name, agent_keys, proves, proxy_keys, sharers
 from nodegate.status.requests import Requests
 from nodegate.status.work import Work
@@ -50,8 +51,8 @@ class AddressWriter:
     """Writes and clears addresses.
 
     It is told what the cluster holds (:meth:`observe`), which listeners changed (:meth:`look_at`), and that there is a
-    new target or that a client has answered (:meth:`look`). What it clears is what nodegate wrote: the request takes
-    back what nodegate's field manager owns, and is sent only where that may be something.
+    new target or that a client has answered (:meth:`look`). It clears what nodegate's field manager owns, so never what
+    another controller has written (ingress.md 20). Who writes the same address again and again is not raced.
     """
 
     def __init__(
@@ -77,9 +78,9 @@ class AddressWriter:
         self._sharing: frozenset[Name] = frozenset()
         self._shared_routes: tuple[Entry | None, ...] = ()
         self._proved: set[Name] = set()
-        self._ours: set[Name] = set()
         self._sent: dict[Name, tuple[Ingress, Addresses]] = {}
         self._answers = asyncio.Event()
+        self._pace = Buckets()
 
     def serves(self, ref: Ref) -> bool:
         """Whether an object is not an Ingress of somebody else."""
@@ -105,10 +106,9 @@ class AddressWriter:
                 self._note_service(change)
 
     def _note_ingress(self, name: Name, change: ObjectChange) -> None:
+        self._sent.pop(name, None)  # it is another one now, be it that somebody undid what was sent
         if isinstance(change, Delete):
             self._ingresses.pop(name, None)
-            self._ours.discard(name)
-            self._sent.pop(name, None)
         elif isinstance(change.object, Ingress):
             self._ingresses[name] = change.object
             self.work.add([name])
@@ -122,9 +122,7 @@ class AddressWriter:
         if (namespace, name) == self._place.publish:
             self.work.add(self._sharing)
         elif known is not None and is_ours(known):
-            owner = (namespace, known.metadata.annotations.get(INGRESS_ANNOTATION, ""))
-            self._ours.add(owner)
-            self.work.add([owner])
+            self.work.add([(namespace, known.metadata.annotations.get(INGRESS_ANNOTATION, ""))])
 
     def look_at(self, listeners: Iterable[str]) -> None:
         """These listeners are wanted, or wanted no more."""
@@ -139,7 +137,7 @@ class AddressWriter:
 
     def look_at_all(self) -> None:
         """This replica leads from now on: it clears what others may have left."""
-        self.work.add(name for name, ingress in self._ingresses.items() if ingress.status.load_balancer.ingress)
+        self.work.add(name for name, ingress in self._ingresses.items() if ingress.status_is_ours)
 
     def _serve(self, name: Name, frontend: str) -> None:
         if self._served.get(name, "") == frontend:
@@ -205,11 +203,7 @@ class AddressWriter:
             return True
         if frontend is not None:
             return name not in self._proved or await self._write(name, ingress, self._addresses(frontend))
-        return not (self._leads() and self._may_be_ours(name, ingress)) or await self._write(name, ingress, ())
-
-    def _may_be_ours(self, name: Name, ingress: Ingress) -> bool:
-        """Whether an address may be one that nodegate wrote, in this process or another one."""
-        return name in self._ours or ingress.status.load_balancer.ingress == self._addresses(SHARED)
+        return not (self._leads() and ingress.status_is_ours) or await self._write(name, ingress, ())
 
     def _addresses(self, frontend: str) -> Addresses:
         """Return the addresses of a frontend's Service, or of the nodes where nothing gives it any."""
@@ -227,16 +221,18 @@ class AddressWriter:
     async def _write(self, name: Name, ingress: Ingress, addresses: Addresses) -> bool:
         if ingress.status.load_balancer.ingress == addresses or self._sent.get(name) == (ingress, addresses):
             return True
+        if pause := self._pace.pause(name, asyncio.get_running_loop().time()):
+            self.work.later(name, pause)
+            return True
         body = {
             "apiVersion": "networking.k8s.io/v1",
             "kind": "Ingress",
             "metadata": {"namespace": ingress.metadata.namespace, "name": ingress.metadata.name},
-            "status": {"loadBalancer": {"ingress": [_shown(address) for address in addresses]}} if addresses else {},
+            **({"status": {"loadBalancer": {"ingress": [_shown(one) for one in addresses]}}} if addresses else {}),
         }
         if not await self._requests.apply(ingress.ref, body, subresource="status"):
             return False
         self._sent[name] = (ingress, addresses)
-        (self._ours.add if addresses else self._ours.discard)(name)
         return True
 
 

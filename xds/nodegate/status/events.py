@@ -162,7 +162,7 @@ class EventWriter:
         now = get_running_loop().time()
         pause = self._pace.pause(told.problem.ref, now)
         if pause:
-            get_running_loop().call_later(pause, self.work.add, (name,))
+            self.work.later(name, pause)
             return True
         try:
             await self._tell(name, told)

@@ -26,17 +26,28 @@ class Work(Generic[Key]):
         self._queued: dict[Key, None] = {}
         self._busy: set[Key] = set()
         self._failures: dict[Key, int] = {}
+        self._waiting: set[Key] = set()
         self._wake = asyncio.Event()
 
     def __len__(self) -> int:
-        """Return how many keys are not done, those that wait for another try included."""
-        return len(self._queued.keys() | self._busy | self._failures.keys())
+        """Return how many keys are not done, those that wait for another try or for their turn included."""
+        return len(self._queued.keys() | self._busy | self._failures.keys() | self._waiting)
 
     def add(self, keys: Iterable[Key]) -> None:
         """Let these be looked at."""
         self._queued.update(dict.fromkeys(keys))
         if self._queued:
             self._wake.set()
+
+    def later(self, key: Key, seconds: float) -> None:
+        """Let this be looked at when it is its turn, in so many seconds; once, however often that is said."""
+        if key not in self._waiting:
+            self._waiting.add(key)
+            get_running_loop().call_later(seconds, self._turn, key)
+
+    def _turn(self, key: Key) -> None:
+        self._waiting.discard(key)
+        self.add([key])
 
     async def run(self) -> None:
         """Work until cancelled."""

@@ -18,6 +18,7 @@ from nodegate.model.refs import Kind, Ref
 from nodegate.ports import WrittenClaims
 from nodegate.ports.contract import frontend_of_listener, listeners_of_frontend
 from nodegate.status.codes import SERVICE_NAME_TAKEN
+from nodegate.status.pace import Buckets
 from nodegate.status.requests import Requests
 from nodegate.status.services import (
     Ports,
@@ -41,7 +42,8 @@ class ServiceWriter:
     """Writes the Service and the slices of every frontend, and takes away those of an Ingress that has no listener.
 
     It is told what the cluster holds (:meth:`observe`) and which listeners changed (:meth:`look_at`), so it writes only
-    what differs, and corrects what somebody changed. What it sent is not sent again before it has come back.
+    what differs, and corrects what somebody changed; who does so again and again is not raced. What it sent is not sent
+    again before it has come back.
     ``leads`` says whether this replica does all that only one may. ``problems`` are those of Ingresses whose Service
     cannot be; ``on_problems`` is called when they change.
     """
@@ -60,6 +62,7 @@ class ServiceWriter:
         self._frontends: dict[Place, str] = {publish: SHARED}
         self._found: dict[Ref, Object] = {}
         self._sent: dict[Ref, tuple[Wanted | None, Object | None]] = {}
+        self._pace = Buckets()
 
     # --- What is told ------------------------------------------------------------------------------------------------
 
@@ -87,9 +90,9 @@ class ServiceWriter:
 
     def _note_written(self, change: ObjectChange) -> None:
         ref = change.ref
+        self._sent.pop(ref, None)  # it is another one now, be it that somebody undid what was sent
         if isinstance(change, Delete):
             self._found.pop(ref, None)
-            self._sent.pop(ref, None)
         else:
             self._found[ref] = change.object
         frontend = self._frontends.get(service_of(ref))
@@ -115,7 +118,7 @@ class ServiceWriter:
         if not listeners:
             return await self._remove_all(self._leftovers(frontend))
         wanted = self._wanted(frontend, listeners)
-        return await self._apply_all(wanted) and await self._remove_all(self._unwanted(frontend, wanted))
+        return await self._apply_all(frontend, wanted) and await self._remove_all(self._unwanted(frontend, wanted))
 
     def _wanted(self, frontend: str, listeners: Iterable[str]) -> tuple[Wanted, ...]:
         """Return what a frontend needs; nothing where no port is free, or its Ingress is not known."""
@@ -170,13 +173,16 @@ class ServiceWriter:
 
     # --- Requests ----------------------------------------------------------------------------------------------------
 
-    async def _apply_all(self, wanted: Sequence[Wanted]) -> bool:
+    async def _apply_all(self, frontend: str, wanted: Sequence[Wanted]) -> bool:
         """Write what differs of a Service and its slices.
 
         Slices go first, as kube-proxy rejects what goes to a Service without endpoints (redirect 11). A Service that
         is new is known to nobody yet, so then all go together: its listener waits for the claim on it.
         """
         different = [one for one in reversed(wanted) if self._differs(one)]
+        if different and (pause := self._pace.pause(frontend, asyncio.get_running_loop().time())):
+            self.work.later(frontend, pause)
+            return True
         if any(one.ref in self._found for one in wanted):
             return all([await self._apply(one) for one in different])
         return all(await asyncio.gather(*map(self._apply, different)))

@@ -9,13 +9,14 @@ import msgspec
 from msgspec import structs
 
 from nodegate.model.changes import Delete, ObjectChange, Upsert
-from nodegate.model.objects import Object
+from nodegate.model.generated_service import MANAGER
+from nodegate.model.objects import Ingress, Object
 from nodegate.model.problem import Problem
 from nodegate.model.refs import Ref
 from nodegate.source import codes
 from nodegate.source.decode import decode_json
 from nodegate.source.kubernetes.resources import Resource
-from nodegate.source.kubernetes.stream import read_head
+from nodegate.source.kubernetes.stream import manages, read_head
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ def find(resource: Resource, raw: msgspec.Raw) -> Found:
         return Found(ref, head.version, None, str(error))
     version = decoded.metadata.resource_version
     metadata = structs.replace(decoded.metadata, resource_version="")
+    if isinstance(decoded, Ingress) and decoded.status.load_balancer.ingress:
+        decoded = structs.replace(decoded, status_is_ours=manages(MANAGER, "status", raw))
     return Found(decoded.ref, version, structs.replace(decoded, metadata=metadata))
 
 

@@ -47,6 +47,21 @@ class Head(msgspec.Struct, frozen=True):
         return (self.metadata.annotations or {}).get(_INITIAL_EVENTS_END) == "true"
 
 
+class _Manager(msgspec.Struct, frozen=True):
+    manager: str = ""
+    subresource: str = ""
+
+
+class _ManagedMeta(msgspec.Struct, frozen=True, rename="camel"):
+    managed_fields: tuple[_Manager, ...] | None = None
+
+
+class _Managed(msgspec.Struct, frozen=True):
+    """Who wrote what of an object, as far as it matters here."""
+
+    metadata: _ManagedMeta
+
+
 class Page(msgspec.Struct, frozen=True):
     """A page of a list. ``metadata.continue_`` asks for the next one, empty on the last."""
 
@@ -74,6 +89,7 @@ class Lines:
 
 _event = msgspec.json.Decoder(Event)
 _head = msgspec.json.Decoder(Head)
+_managed = msgspec.json.Decoder(_Managed)
 _page = msgspec.json.Decoder(Page)
 _status = msgspec.json.Decoder(Status)
 
@@ -94,6 +110,12 @@ def read_event(line: bytes) -> Event:
 def read_head(raw: msgspec.Raw) -> Head:
     """Return what an object says about itself; raises msgspec.DecodeError."""
     return _head.decode(raw)
+
+
+def manages(manager: str, subresource: str, raw: msgspec.Raw) -> bool:
+    """Return whether a field manager owns anything in a subresource of an object ("Server-Side Apply" in the docs)."""
+    managers = _managed.decode(raw).metadata.managed_fields or ()
+    return any((one.manager, one.subresource) == (manager, subresource) for one in managers)
 
 
 def read_page(body: bytes) -> Page:
