@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from nodegate.demo.envoy_binary import ENVIRONMENT, cached_envoy
-from nodegate.server import Clients, ClientStatus, XdsServer
+from nodegate.server import Clients, ClientStatus, ServerOptions, XdsServer
+from nodegate.server.protocol.stream import StreamOptions
 from nodegate.snapshot.publisher import Publisher
 from nodegate.snapshot.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from tests.e2e.rig.addresses import free_port
@@ -33,6 +34,7 @@ class Site:
     folder: Path
     publisher: Publisher = field(default_factory=Publisher)
     clients: Clients = field(default_factory=Clients)
+    options: ServerOptions = field(default_factory=ServerOptions)
     port: int = 0
     envoy: Any = None
 
@@ -44,7 +46,7 @@ class Site:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """Serve on one port, the same each time; Envoy starts with the first."""
-        server = XdsServer(self.publisher, self.clients, f"127.0.0.1:{self.port}")
+        server = XdsServer(self.publisher, self.clients, f"127.0.0.1:{self.port}", options=self.options)
         async with server.serving():
             self.port = server.port
             if self.envoy is None:
@@ -138,6 +140,22 @@ async def test_envoy_goes_on_alone_and_says_what_it_has_when_it_comes_back(site:
         assert all(state.resumed for state in connection.stream.states.values())
         assert site.envoy.clusters().keys() == {"a"}
         assert await asyncio.to_thread(site.envoy.rejected) == {}
+
+
+async def test_envoy_is_kept_alive_by_heartbeats_and_forgets_when_they_end(site: Site) -> None:
+    """Over several streams; a state-of-the-world Envoy announces no support, and keeps all (xds-protocol 50)."""
+    site.options = ServerOptions(stream=StreamOptions(ttl=2.0))
+    for _ in range(2):
+        async with site.serving():
+            await site.until_up()
+            await asyncio.sleep(4.0)
+            assert site.envoy.clusters().keys() == {"a"}
+            assert await asyncio.to_thread(site.envoy.rejected) == {}
+    if site.variant == "delta":
+        await site.until(lambda: not site.envoy.clusters(), "the cluster does not expire")
+    else:
+        await asyncio.sleep(3.0)
+        assert site.envoy.clusters().keys() == {"a"}
 
 
 def _rejected(site: Site) -> dict[str, str]:

@@ -80,6 +80,16 @@ def test_without_the_option_nothing_has_a_ttl(variant: str) -> None:
     assert wire.stream.deadline() is None
 
 
+def test_what_a_delta_client_holds_from_an_earlier_stream_is_renewed_at_once() -> None:
+    """It is not sent again, and its time has been running all the while (xds-protocol 50, 37)."""
+    wire = Wire("delta", "CDS c1, CDS c2@2", options=TTL)
+    wire.play("<-CDS init{c1:1,c2:1} NODE | ->CDS n1[c2@2]")
+    wire.ask("CDS n1")
+    (beat,) = wire.inbox
+    assert [one.name for one in beat.raw.resources] == ["c1", "c2"]
+    assert not any(one.HasField("resource") for one in beat.raw.resources)
+
+
 def test_secrets_are_asked_for_by_name() -> None:
     """There is no wildcard: an asterisk is a name that does not exist (xds-protocol 51)."""
     Wire("delta", "SDS s1").play("<-SDS sub[*] NODE ; .. | <-SDS ; .. | <-SDS sub[s1] | ->SDS n1[s1]")

@@ -163,6 +163,29 @@ async def test_stopping_ends_streams_with_unavailable_and_within_the_bound() -> 
         assert ended.value.code is grpc.StatusCode.UNAVAILABLE
 
 
+async def test_a_drain_takes_no_new_streams_and_does_not_wait_for_a_client_that_reads_nothing() -> None:
+    """A response that nobody takes off the wire is given up when the bound is over."""
+    publisher, clients = Publisher(), Clients()
+    publisher.publish(target(resource(CLUSTER, "large", b"x" * 100_000_000)))
+    server = XdsServer(publisher, clients, "127.0.0.1:0", options=ServerOptions(drain_seconds=0.5))
+    serving = server.serving()
+    await serving.__aenter__()
+    address = f"127.0.0.1:{server.port}"
+    async with channel_to(address) as channel, channel_to(address) as other:
+        await stream(channel).send(CLUSTER, node="n")
+        await eventually(lambda: any(one.types and one.types[0].sent for one in clients.snapshot()))
+        before = stream(other)
+        await before.send(ENDPOINT, node="m", resource_names_subscribe=["one"])
+        await before.receive()
+        stopping = asyncio.create_task(serving.__aexit__(None, None, None))
+        await asyncio.sleep(0.1)
+        assert not stopping.done()
+        assert (await refusal_of(stream(other))).code is grpc.StatusCode.UNAVAILABLE
+        async with asyncio.timeout(5):
+            await stopping
+        await eventually(lambda: not len(clients))
+
+
 async def test_a_unix_socket_serves_and_is_closed_to_others(serve: Serve, tmp_path: Path) -> None:
     """Only the user and the group of the server may use the socket; a socket left by a killed server is replaced."""
     path = tmp_path / "xds.sock"

@@ -150,6 +150,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``state_dir`` None keeps nothing across restarts; private keys are kept there only with ``state_secrets``.
     ``redirect_grace`` is how long, in seconds, a listener outlives its redirect where no agent says that it is gone.
+    ``xds_ttl`` is how long, in seconds, a proxy that has lost the control plane keeps what it has; 0: for ever.
     """
 
     source: Path | KubernetesAccess
@@ -161,6 +162,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     translation: TranslationSettings = TranslationSettings()
     xds_security: XdsSecurity = XdsSecurity()
     redirect_grace: float = 10.0
+    xds_ttl: float = 0.0
     lease: LeaseSettings = LeaseSettings()
 
 

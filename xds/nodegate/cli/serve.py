@@ -33,6 +33,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @flag("--insecure-xds/--no-insecure-xds", default=False, help="Send private keys to proxies that prove nothing.")
 @flag("--xds-reflection/--no-xds-reflection", default=False, help="Let gRPC tools ask for the services.")
 @flag("--xds-streams-per-host", type=click.IntRange(min=0), default=0, help="Most streams of one peer; 0: any number.")
+@flag("--xds-ttl", type=click.FloatRange(min=0), default=0.0, help="Seconds a proxy without us keeps all; 0: for ever.")
 @flag("--redirect-grace", type=click.FloatRange(min=0), default=10.0, help="Seconds a listener outlives its redirect.")
 @translation_flags
 @flag("--log-format", type=click.Choice(s.LOG_FORMATS), default="auto", help="auto: console on a terminal, else json.")
@@ -54,6 +55,7 @@ def serve(  # noqa: PLR0913  # one argument for each flag is click's way
     insecure_xds: bool,
     xds_reflection: bool,
     xds_streams_per_host: int,
+    xds_ttl: float,
     redirect_grace: float,
     translation: s.TranslationSettings,
     lease: s.LeaseSettings,
@@ -76,6 +78,7 @@ def serve(  # noqa: PLR0913  # one argument for each flag is click's way
         state_secrets=state_secrets,
         translation=translation,
         redirect_grace=redirect_grace,
+        xds_ttl=xds_ttl,
         lease=lease,
         xds_security=replace(
             security, insecure=insecure_xds, reflection=xds_reflection, streams_per_host=xds_streams_per_host

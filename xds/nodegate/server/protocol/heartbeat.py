@@ -33,8 +33,13 @@ class Heartbeat:
         self._next: dict[str, float] = {}
 
     def began(self, state: TypeState, now: float) -> None:
-        """Note that something of a type was sent; the first time starts its clock."""
-        self._next.setdefault(state.type_url, now + self._every)
+        """Note that something of a type was sent; the first time starts its clock.
+
+        What a delta client holds from an earlier stream is not sent again, and its time is running: it is renewed at
+        once.
+        """
+        is_late = state.resumed and state.variant is Variant.DELTA
+        self._next.setdefault(state.type_url, now if is_late else now + self._every)
 
     def due(self, states: Iterable[TypeState]) -> Iterator[float]:
         """Yield when the next heartbeats are due."""
