@@ -60,7 +60,7 @@ def made(found: SharedUpdate | None) -> SharedUpdate:
 
 def contents(found: SharedUpdate | None) -> list[bytes]:
     """Return what a delta client reads in an update."""
-    message: Any = discovery_pb2.DeltaDiscoveryResponse.FromString(made(found).body)
+    message: Any = discovery_pb2.DeltaDiscoveryResponse.FromString(b"".join(made(found).parts))
     assert not UnknownFieldSet(message), "not of the API"
     return [one.resource.value for one in message.resources]
 
@@ -68,6 +68,15 @@ def contents(found: SharedUpdate | None) -> list[bytes]:
 def digest(*texts: str) -> int:
     """Return what these add to the version of a set."""
     return sum(one.digest for text in texts for one in resources(text))
+
+
+def test_a_large_update_is_kept_as_the_very_bytes_of_its_resources() -> None:
+    """A target is kept for long: what all of it is to a new client must not be kept beside it once more."""
+    large = [Resource(CLUSTER, name, bytes(600_000)) for name in ("c1", "c2")]
+    small = [Resource(CLUSTER, name, bytes(600)) for name in ("c1", "c2")]
+    parts = [made(update(put(Target(), "", *world))).parts for world in (large, small)]
+    assert all(part is one.delta_entry for part, one in zip(parts[0], large, strict=True))
+    assert parts[1] == (b"".join(one.delta_entry for one in small),)
 
 
 def test_a_client_that_holds_nothing_is_sent_the_whole_type() -> None:
@@ -94,7 +103,7 @@ def test_a_change_of_another_type_is_none_of_this_one() -> None:
     """There is nothing to send (xds-protocol 3, 8)."""
     first = target_of("CDS c1, EDS c1")
     found = made(update(put(first, "EDS c1@2"), first))
-    assert (found.sent, found.body, found.digest) == ({}, b"", 0)
+    assert (found.sent, b"".join(found.parts), found.digest) == ({}, b"", 0)
 
 
 def test_a_whole_set_is_sent_as_a_whole_when_any_of_it_changed() -> None:

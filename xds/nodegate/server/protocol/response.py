@@ -83,14 +83,14 @@ def encode(
     *,
     version: str,
     nonce: str,
-    body: bytes,
+    parts: Iterable[bytes],
     removed: Iterable[str] = (),
     identifier: str,
 ) -> bytes:
-    """Return the bytes of a response. ``body`` is the joined resource entries of the same variant."""
+    """Return the bytes of a response. ``parts``, joined, are the resource entries of the same variant."""
     return b"".join(
         (
-            body,
+            *parts,
             *(field_bytes(_DELTA_REMOVED, name.encode()) for name in removed),
             field_bytes(_VERSION, version.encode()),
             _envelope(variant, type_url, identifier),

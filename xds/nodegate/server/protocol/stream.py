@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from nodegate.server.protocol.exchange import Outstanding, Sent
 from nodegate.server.protocol.heartbeat import Heartbeat
@@ -196,7 +197,7 @@ class Stream:
         return Waits(self.states, target, self._patience, self._now, self.options.secrets, self._departures)
 
     def _send(self, state: TypeState, plan: Plan) -> Response:
-        body = plan.shared.body if plan.shared is not None else self._body(state, plan.updates)
+        parts = plan.shared.parts if plan.shared is not None else self._parts(state, plan.updates)
         removed = [name for name, resource in plan.updates.items() if resource is None] if plan.shared is None else []
         outstanding = state.send(self._next_nonce(), plan.updates, plan.shared)
         if state.type_url == CLUSTER:
@@ -204,10 +205,10 @@ class Stream:
         if self._heartbeat is not None:
             self._heartbeat.began(state, self._now)
         carried = len(plan.updates) - len(removed)
-        return self._response(state, outstanding.version, outstanding.nonce, body, carried, removed)
+        return self._response(state, outstanding.version, outstanding.nonce, parts, carried, removed)
 
     def _response(
-        self, state: TypeState, version: str, nonce: str, body: bytes, carried: int, removed: Iterable[str] = ()
+        self, state: TypeState, version: str, nonce: str, parts: Iterable[bytes], carried: int, removed: Iterable[str] = ()
     ) -> Response:
         gone = list(removed)
         data = encode(
@@ -215,7 +216,7 @@ class Stream:
             state.type_url,
             version=version,
             nonce=nonce,
-            body=body,
+            parts=parts,
             removed=gone if self.variant is Variant.DELTA else (),
             identifier=self.options.identifier,
         )
@@ -225,12 +226,11 @@ class Stream:
         self._nonce += 1
         return str(self._nonce)
 
-    def _body(self, state: TypeState, sent: Sent) -> bytes:
-        body = b"".join(self._framing.entry(resource) for resource in sent.values() if resource is not None)
-        if not state.whole_set:
-            return body
-        kept = (state.ledger.get(name) for name in sorted(state.ledger.names()) if name not in sent)
-        return body + b"".join(self._framing.entry(held) for held in kept if isinstance(held, Resource))
+    def _parts(self, state: TypeState, sent: Sent) -> list[bytes]:
+        """Return the entries of what is sent, and of what a whole set has beside it."""
+        names = sorted(state.ledger.names()) if state.whole_set else ()
+        kept = (state.ledger.get(name) for name in names if name not in sent)
+        return [self._framing.entry(one) for one in chain(sent.values(), kept) if isinstance(one, Resource)]
 
     def _follow_with_endpoints(self, sent: Sent) -> None:
         """Send the endpoints of every cluster that changed, though they did not: it warms until they come (26)."""
@@ -244,7 +244,7 @@ class Stream:
             return None
         for state in states:
             if beat := self._heartbeat.next(state, self._now):
-                return self._response(state, beat.version, self._next_nonce(), beat.body, beat.carried)
+                return self._response(state, beat.version, self._next_nonce(), (beat.body,), beat.carried)
         return None
 
 
