@@ -256,9 +256,12 @@ SERVICE_ANNOTATIONS = (
 """Annotations of a Service: what they say holds for its clusters, whichever Ingress leads there."""
 
 
+_ROUTE_DEFAULTS, _CLUSTER_DEFAULTS = RouteOptions(), ClusterOptions()  # one of each: most objects ask for nothing
+
+
 def ingress_options(ingress: Ingress) -> tuple[RouteOptions, tuple[Problem, ...]]:
     """Return what an Ingress' annotations ask for, and what is wrong with them."""
-    options, problems = _read(ingress.ref, ingress.metadata.annotations, INGRESS_ANNOTATIONS, RouteOptions())
+    options, problems = _read(ingress.ref, ingress.metadata.annotations, INGRESS_ANNOTATIONS, _ROUTE_DEFAULTS)
     if ingress.metadata.annotations.get(ALLOW_HTTP, "").lower() == "false":
         options = replace(options, allow_http=False)
     if options.cors is not None and not options.cors.origins:
@@ -268,7 +271,7 @@ def ingress_options(ingress: Ingress) -> tuple[RouteOptions, tuple[Problem, ...]
 
 def service_options(service: Service) -> tuple[ClusterOptions, tuple[Problem, ...]]:
     """Return what a Service's annotations ask for, and what is wrong with them."""
-    return _read(service.ref, service.metadata.annotations, SERVICE_ANNOTATIONS, ClusterOptions())
+    return _read(service.ref, service.metadata.annotations, SERVICE_ANNOTATIONS, _CLUSTER_DEFAULTS)
 
 
 OWN_KEYS = frozenset({INGRESS_ANNOTATION, PORTS_ANNOTATION, REFUSED_ANNOTATION})

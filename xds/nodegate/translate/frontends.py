@@ -24,7 +24,8 @@ class Frontend:
     ``hosts`` and ``declared`` say which Ingresses name a host in a rule and in ``tls``; ``chains`` which certificate
     each of the latter is served with, and ``default_secret`` the one for clients that ask for no host, where an
     Ingress of its own frontend declares one. ``wanted`` holds the Secrets declared for each host, ``built`` the virtual
-    hosts, ``tables`` those joined to route configurations, ``chain_bytes`` the filter chains made last.
+    hosts, ``tables`` those of the shared frontend joined to route configurations, ``chain_bytes`` the filter chains
+    made last.
     """
 
     name: str

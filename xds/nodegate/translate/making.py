@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nodegate.model.refs import Ref
+from nodegate.snapshot.resource import Resource
 from nodegate.snapshot.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from nodegate.translate.certifying import authority_fault, has_default
 from nodegate.translate.clusters import cluster
@@ -14,13 +15,10 @@ from nodegate.translate.listeners import Chain, Place, listener
 from nodegate.translate.names import ClusterKey, ObjectName, Scheme, ingress_ref, listener_name, route_name
 from nodegate.translate.plan import Backend, Plan
 from nodegate.translate.redirecting import mark_redirects
-from nodegate.translate.route_table import RouteTable
+from nodegate.translate.route_table import RouteTable, route_configuration
 from nodegate.translate.settings import Expose, Settings
 from nodegate.translate.tls import DEFAULT_CHAIN
 from nodegate.translate.virtual_hosts import HostInput, VirtualHost, build
-
-_NO_CLUSTERS: frozenset[ClusterKey] = frozenset()
-_NO_SERVICES: frozenset[ObjectName] = frozenset()
 
 
 def make_virtual_hosts(index: Index) -> None:
@@ -73,16 +71,15 @@ def _plans(index: Index, frontend: Frontend, host: str) -> tuple[Plan, ...]:
 
 def _follow(index: Index, unit: Unit, before: VirtualHost | None, now: VirtualHost | None) -> None:
     """Note what a virtual host uses now instead of before."""
-    clusters = (before.clusters if before else _NO_CLUSTERS, now.clusters if now else _NO_CLUSTERS)
+    clusters = (before.clusters if before else (), now.clusters if now else ())
     first, last = index.cluster_users.replace(unit, *clusters)
     for key in first:
-        index.clusters_of.replace(key, _NO_SERVICES, frozenset((key.service,)))
+        index.clusters_of.replace(key, (), (key.service,))
     for key in last:
-        index.clusters_of.replace(key, frozenset((key.service,)), _NO_SERVICES)
+        index.clusters_of.replace(key, (key.service,), ())
     index.dirty.clusters |= first | last
     index.dirty.endpoints |= first | last
-    services = (before.services if before else _NO_SERVICES, now.services if now else _NO_SERVICES)
-    index.service_users.replace(unit, *services)
+    index.service_users.replace(unit, before.services if before else (), now.services if now else ())
 
 
 def make_routes(index: Index) -> None:
@@ -96,19 +93,21 @@ def make_routes(index: Index) -> None:
                 index.withdraw((ROUTE, route))
                 if frontend is not None:
                     frontend.tables.pop(scheme, None)
-            elif name in index.dirty.routes or scheme not in frontend.tables:
+            elif name in index.dirty.routes or (ROUTE, route) not in index.emitted:
                 index.work["route configuration"] += 1
-                index.emit(_table(frontend, route, scheme).resource())
+                index.emit(_route_configuration(frontend, route, scheme))
 
 
-def _table(frontend: Frontend, name: str, scheme: Scheme) -> RouteTable:
-    """Return the table of a listener, which is kept from the first time on."""
+def _route_configuration(frontend: Frontend, name: str, scheme: Scheme) -> Resource:
+    """Join a route configuration; a table is kept from the first time on where many Ingresses share one."""
+    if not frontend.is_shared:
+        return route_configuration(name, scheme, frontend.built)
     table = frontend.tables.get(scheme)
     if table is None:
         table = frontend.tables[scheme] = RouteTable(name, scheme)
         for host, built in frontend.built.items():
             table.put(host, built)
-    return table
+    return table.resource()
 
 
 def make_listeners(index: Index) -> None:

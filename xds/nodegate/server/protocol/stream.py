@@ -208,7 +208,13 @@ class Stream:
         return self._response(state, outstanding.version, outstanding.nonce, parts, carried, removed)
 
     def _response(
-        self, state: TypeState, version: str, nonce: str, parts: Iterable[bytes], carried: int, removed: Iterable[str] = ()
+        self,
+        state: TypeState,
+        version: str,
+        nonce: str,
+        parts: Iterable[bytes],
+        carried: int,
+        removed: Iterable[str] = (),
     ) -> Response:
         gone = list(removed)
         data = encode(
