@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 
 from nodegate.model.changes import Change, Claimed, Delete, Upsert
 from nodegate.model.objects import Secret
+from nodegate.snapshot.facts import NodeFacts
 from nodegate.translate.certificates import check_secret
+from nodegate.translate.frontends import SHARED, Frontend
+from nodegate.translate.packing import serialised
+from nodegate.translate.render import message_of
+from nodegate.translate.route_table import route_configuration
 from nodegate.translate.settings import Settings
 from tests.unit.translate.histories import SETTINGS, changes, surviving
 from tests.unit.translate.objects import service
@@ -65,6 +70,31 @@ def test_every_resource_that_is_named_exists(history: list[list[Change]], chosen
     for entry in world.resources.values():
         for ref in entry.refs:
             assert ref in world.resources
+
+
+@given(HISTORIES, SETTINGS)
+def test_what_is_composed_of_bytes_is_what_protocol_buffers_write(
+    history: list[list[Change]], chosen: Settings
+) -> None:
+    """Where only names and addresses differ the bytes around them are made once: with the same result (DESIGN 2.1)."""
+    world = World(*(change for batch in history for change in batch), settings=chosen)
+    for entry in world.resources.values():
+        for facts in (NodeFacts(), NodeFacts(node="node-1", zone="east")):
+            resource = entry.resolve(facts)
+            assert resource.body == serialised(message_of(resource))
+
+
+@given(HISTORIES, SETTINGS)
+def test_many_hosts_are_joined_to_the_same_routes_as_few(history: list[list[Change]], chosen: Settings) -> None:
+    """The table that is kept for shared listeners says what joining their hosts at once does."""
+    world = World(settings=chosen)
+    for batch in history:
+        world.change(*batch)
+    frontend = world.index.frontends.get(SHARED, Frontend(SHARED))
+    for scheme, table in frontend.tables.items():
+        kept, joined = table.resource(), route_configuration(table.name, scheme, frontend.built)
+        assert (kept.body, kept.version, kept.refs) == (joined.body, joined.version, joined.refs)
+        assert kept.causes == joined.causes
 
 
 def _is_bad_secret(change: Change) -> bool:

@@ -17,8 +17,11 @@ import msgspec
 from nodegate.model.refs import Kind, Ref
 
 
-class _Value(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """Base of all parts of objects: immutable, camelCase on the wire."""
+class _Value(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
+    """Base of all parts of objects: immutable, camelCase on the wire.
+
+    Nothing in them leads back to them, so the garbage collector need not look: 16 bytes less for each.
+    """
 
 
 class OwnerReference(_Value, frozen=True):
@@ -45,7 +48,7 @@ class Metadata(_Value, frozen=True):
     owner_references: tuple[OwnerReference, ...] = ()
 
 
-class _Object(_Value, frozen=True, dict=True):
+class _Object(_Value, frozen=True, dict=True, gc=True):
     """Base of all objects: they have metadata, and a kind that the class fixes."""
 
     metadata: Metadata

@@ -96,13 +96,13 @@ def cluster(
     """
     message, refs, problems = Cluster(), [], _Problems(service_ref(key.service))
     message.CopyFrom(_TEMPLATE)
-    message.name = key.name
+    message.name = name = key.name
     dns_name = _allowed_name(key, upstream, settings) if upstream else ""
     if dns_name:
         _discover_by_dns(message, dns_name, int(key.port))
     else:
-        message.eds_cluster_config.service_name = key.name
-        refs.append((ENDPOINT, key.name))
+        message.eds_cluster_config.service_name = name
+        refs.append((ENDPOINT, name))
     authority = _follow(message, key, upstream, problems) if upstream else None
     if upstream and upstream.is_external and not dns_name:
         message_text = f"ExternalName {upstream.external_name!r} is not served on port {key.port}."
@@ -114,7 +114,7 @@ def cluster(
         message.ClearField("transport_socket")
     elif authority:
         refs.append((SECRET, authority_name(authority)))
-    resource = Resource(CLUSTER, key.name, serialised(message), refs=tuple(refs), causes=(service_ref(key.service),))
+    resource = Resource(CLUSTER, name, serialised(message), refs=tuple(refs), causes=(service_ref(key.service),))
     return BuiltCluster(resource, not dns_name, authority, bool(fault), problems.by_object())
 
 

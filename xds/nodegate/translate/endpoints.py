@@ -85,7 +85,7 @@ def assignment(
     It is empty if anything is missing, and where ``closed`` says that nobody may answer.
     """
     ordered = sorted(slices, key=lambda endpoint_slice: endpoint_slice.metadata.name)
-    problems = _Problems()
+    name, problems = key.name, _Problems()
     found = upstream.port(key.port) if upstream and not closed else None
     usable: dict[Address, Place] = {}
     if upstream is not None and found is not None:
@@ -96,9 +96,9 @@ def assignment(
     causes = (*(endpoint_slice.ref for endpoint_slice in ordered), service_ref(key.service))
     locality = _locality(upstream) if upstream else Locality.ANY
     if locality is Locality.ANY or not usable:
-        body = _serialised(key.name, usable, Locality.ANY, ("", ""))
-        return Assignment(Resource(ENDPOINT, key.name, body, causes=causes, empty=not usable), problems.by_object())
-    return Assignment(_by_place(key.name, usable, locality, causes), problems.by_object())
+        body = _serialised(name, usable, Locality.ANY, ("", ""))
+        return Assignment(Resource(ENDPOINT, name, body, causes=causes, empty=not usable), problems.by_object())
+    return Assignment(_by_place(name, usable, locality, causes), problems.by_object())
 
 
 def _locality(upstream: Upstream) -> Locality:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from nodegate.translate.hosts import is_wildcard
 from nodegate.translate.listeners import Chain
 from nodegate.translate.names import ObjectName, Scheme
 from nodegate.translate.options import RouteOptions
@@ -31,7 +30,6 @@ class Frontend:
     name: str
     members: set[ObjectName] = field(default_factory=set)
     hosts: dict[str, set[ObjectName]] = field(default_factory=dict)
-    wildcards: set[str] = field(default_factory=set)
     declared: dict[str, set[ObjectName]] = field(default_factory=dict)
     chains: HostChains = field(default_factory=HostChains)
     wanted: dict[str, frozenset[ObjectName]] = field(default_factory=dict)
@@ -56,14 +54,10 @@ class Frontend:
     def add_host(self, host: str, ingress: ObjectName) -> None:
         """Note that an Ingress names a host in a rule."""
         self.hosts.setdefault(host, set()).add(ingress)
-        if is_wildcard(host):
-            self.wildcards.add(host)
 
     def drop_host(self, host: str, ingress: ObjectName) -> None:
         """Note that an Ingress names a host in a rule no more."""
         _drop(self.hosts, host, ingress)
-        if host not in self.hosts:
-            self.wildcards.discard(host)
 
     def add_declared(self, host: str, ingress: ObjectName) -> None:
         """Note that an Ingress names a host in ``tls``."""

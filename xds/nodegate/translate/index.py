@@ -29,7 +29,7 @@ class Objects:
     ingresses_in: dict[str, set[ObjectName]] = field(default_factory=dict)
     classes: dict[str, IngressClass] = field(default_factory=dict)
     services: dict[ObjectName, Upstream] = field(default_factory=dict)
-    slices: dict[ObjectName, dict[str, EndpointSlice]] = field(default_factory=dict)
+    slices: dict[ObjectName, tuple[EndpointSlice, ...]] = field(default_factory=dict)
     service_of_slice: dict[ObjectName, ObjectName] = field(default_factory=dict)
     secrets: dict[ObjectName, StoredSecret] = field(default_factory=dict)
     terminating_namespaces: set[str] = field(default_factory=set)

@@ -136,14 +136,13 @@ def _put_slice(index: Index, name: ObjectName, endpoint_slice: EndpointSlice | N
     objects = index.objects
     before = objects.service_of_slice.pop(name, None)
     if before is not None:
-        slices = objects.slices[before]
-        del slices[name[1]]
-        if not slices:
-            del objects.slices[before]
+        slices = tuple(other for other in objects.slices.pop(before) if other.metadata.name != name[1])
+        if slices:
+            objects.slices[before] = slices
         index.dirty.endpoints.update(index.clusters_of.of(before))
     if endpoint_slice is None or not endpoint_slice.service_name:
         return
     service = (name[0], endpoint_slice.service_name)
     objects.service_of_slice[name] = service
-    objects.slices.setdefault(service, {})[name[1]] = endpoint_slice
+    objects.slices[service] = (*objects.slices.get(service, ()), endpoint_slice)
     index.dirty.endpoints.update(index.clusters_of.of(service))

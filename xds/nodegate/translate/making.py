@@ -224,7 +224,7 @@ def make_endpoints(index: Index) -> None:
             index.findings.replace(("endpoints", key), {})
             continue
         index.work["endpoints"] += 1
-        slices = index.objects.slices.get(key.service, {}).values()
+        slices = index.objects.slices.get(key.service, ())
         made = assignment(key, index.objects.services.get(key.service), slices, closed=key in index.closed)
         index.findings.replace(("endpoints", key), made.problems)
         index.emit(made.entry)

@@ -6,7 +6,7 @@ from nodegate.model.objects import Ingress
 from nodegate.model.problem import Problem
 from nodegate.translate import codes
 from nodegate.translate.frontends import Frontend, frontend_name
-from nodegate.translate.hosts import ANY_HOST
+from nodegate.translate.hosts import ANY_HOST, is_wildcard
 from nodegate.translate.index import Index
 from nodegate.translate.ingress_class import is_ours
 from nodegate.translate.names import ingress_ref
@@ -47,7 +47,9 @@ def _plan(index: Index, ingress: Ingress) -> tuple[Plan | None, tuple[Problem, .
 
 def _join(index: Index, planned: Plan) -> None:
     name = frontend_name(planned.name, planned.options, index.settings)
-    frontend = index.frontends.setdefault(name, Frontend(name))
+    frontend = index.frontends.get(name)
+    if frontend is None:
+        frontend = index.frontends[name] = Frontend(name)
     frontend.members.add(planned.name)
     for host in planned.hosts:
         frontend.add_host(host, planned.name)
@@ -74,7 +76,7 @@ def _touch(index: Index, frontend: Frontend, planned: Plan) -> None:
         index.dirty.frontends.add(frontend.name)
     index.dirty.units.update((frontend.name, host) for host in planned.hosts)
     if ANY_HOST in planned.hosts:  # requests for wildcards fall through to the routes of every host
-        index.dirty.units.update((frontend.name, host) for host in frontend.wildcards)
+        index.dirty.units.update((frontend.name, host) for host in frontend.hosts if is_wildcard(host))
     if index.settings.default_backend is not None:
         index.dirty.units.add((frontend.name, ANY_HOST))
     index.dirty.certificates.update((frontend.name, host) for entry in planned.tls for host in entry.hosts)

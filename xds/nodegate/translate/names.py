@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from sys import intern
 from typing import NamedTuple
 
 from nodegate.model.refs import Kind, Ref
@@ -45,8 +46,8 @@ class ClusterKey(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The name of the resources: ``namespace/service/port``."""
-        return f"{self.service[0]}/{self.service[1]}/{self.port}"
+        """The name of the resources: ``namespace/service/port``. All that hold it hold the same string."""
+        return intern(f"{self.service[0]}/{self.service[1]}/{self.port}")
 
 
 def route_name(frontend: str, scheme: Scheme) -> str:

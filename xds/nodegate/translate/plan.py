@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from sys import intern
 
 from nodegate.model.objects import HTTPIngressPath, Ingress, IngressBackend, IngressRule, IngressTLS
 from nodegate.model.problem import Problem, ProblemCode
@@ -59,14 +60,14 @@ class PlannedTLS:
 class Plan:
     """What one Ingress asks for.
 
-    ``hosts`` are those its rules name, ``*`` for a rule without one; a host may have no route. ``age`` orders
+    ``hosts`` are those its rules name, in order, ``*`` for a rule without one; a host may have no route. ``age`` orders
     Ingresses, oldest first: creation time, then namespace and name (ingress.md 16).
     """
 
     ref: Ref
     age: tuple[datetime, str, str]
     routes: tuple[PlannedRoute, ...]
-    hosts: frozenset[str]
+    hosts: tuple[str, ...]
     default: Backend | None
     tls: tuple[PlannedTLS, ...]
     options: RouteOptions
@@ -93,12 +94,11 @@ def plan(ingress: Ingress) -> Plan:
         hosts.add(ANY_HOST)
     if not ingress.spec.rules and default is None:
         planner.report(codes.EMPTY_INGRESS, "spec", "The Ingress has neither rules nor a default backend.")
-    tls = planner.tls(ingress.spec.tls, tuple(sorted(hosts)))
+    ordered = tuple(sorted(hosts))
+    tls = planner.tls(ingress.spec.tls, ordered)
     metadata = ingress.metadata
     age = (created(metadata.creation_timestamp), metadata.namespace, metadata.name)
-    return Plan(
-        ingress.ref, age, tuple(routes), frozenset(hosts), default, tls, planner.options, tuple(planner.problems)
-    )
+    return Plan(ingress.ref, age, tuple(routes), ordered, default, tls, planner.options, tuple(planner.problems))
 
 
 def name_fault(ingress: Ingress) -> str:
@@ -135,10 +135,10 @@ class _Planner:
 
     def _paths(self, rule: IngressRule, host: str, field: str) -> Iterator[PlannedRoute]:
         for number, path in enumerate(rule.http.paths if rule.http else ()):
-            where = f"{field}.http.paths[{number}]"
+            where = intern(f"{field}.http.paths[{number}]")  # as in most other Ingresses: one string for all
             if self._accepts(path, where):
                 match = path_match(path.path_type, path.path, self.options.path_regex)
-                yield PlannedRoute(host, match, self.backend(path.backend, f"{where}.backend"), where)
+                yield PlannedRoute(host, match, self.backend(path.backend, intern(f"{where}.backend")), where)
 
     def _accepts(self, path: HTTPIngressPath, where: str) -> bool:
         if path.path_type not in PATH_TYPES:

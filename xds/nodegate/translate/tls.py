@@ -33,7 +33,6 @@ class HostChains:
 
     chain_of: dict[str, str] = field(default_factory=dict)
     hosts_of: dict[str, set[str]] = field(default_factory=dict)
-    secrets: dict[str, ObjectName] = field(default_factory=dict)
 
     def assign(self, host: str, secret: ObjectName | None) -> bool:
         """Give a host its Secret, or none; say whether that is news."""
@@ -44,11 +43,10 @@ class HostChains:
             del self.chain_of[host]
             self.hosts_of[before].discard(host)
             if not self.hosts_of[before]:
-                del self.hosts_of[before], self.secrets[before]
-        if now is not None and secret is not None:
+                del self.hosts_of[before]
+        if now is not None:
             self.chain_of[host] = now
             self.hosts_of.setdefault(now, set()).add(host)
-            self.secrets[now] = secret
         return True
 
     def serving(self, host: str) -> frozenset[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from envoy.config.route.v3 import route_components_pb2 as components
 
@@ -35,6 +36,8 @@ from nodegate.translate.routes import (
 from nodegate.translate.upstreams import Upstream
 
 _VIRTUAL_HOSTS_FIELD = 2  # RouteConfiguration.virtual_hosts
+
+_NO_PROBLEMS: Mapping[Ref, tuple[Problem, ...]] = MappingProxyType({})
 
 FindService = Callable[[ObjectName], Upstream | None]
 
@@ -175,7 +178,7 @@ def build(given: HostInput, find_service: FindService) -> VirtualHost:
     if given.default is not None:
         build.add_default(given.default)
     elements = {scheme: _element(given, scheme, build.resolved) for scheme in given.schemes}
-    problems = {ref: tuple(sorted(set(found))) for ref, found in build.problems.items()}
+    problems = {ref: tuple(sorted(set(found))) for ref, found in build.problems.items()} or _NO_PROBLEMS
     return VirtualHost(elements, tuple(sorted(build.services)), tuple(sorted(build.causes)), problems)
 
 
