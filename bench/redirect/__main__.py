@@ -34,6 +34,8 @@ COSTS = (
     Figure("compare_ms", "compare all ms"),
     Figure("change_ms", "change one, median ms", "{:.1f}"),
     Figure("change_max_ms", "at most ms", "{:.1f}"),
+    Figure("look_ms", "look ms", "{:.1f}"),
+    Figure("repair_ms", "flush repaired ms"),
 )
 TOGETHER_SECONDS, ALONE_SECONDS = 0.2, 0.1
 Figures = dict[str, float]
@@ -60,7 +62,7 @@ def main(modes: str, rounds: int, sizes: str, only: str | None) -> None:
                     found["flat"] = found["rate"] / first.setdefault(name, found["rate"])
                 click.echo(table_of(size.title, FIGURES, results, ""))
             if only != "connections":
-                rules = {name: cost | dict(made[name].change()) for name, cost in costs.items() if cost}
+                rules = {name: cost | _rules(made[name]) for name, cost in costs.items() if cost}
                 click.echo(table_of(f"{size.title}: rules", COSTS, rules, ""))
 
 
@@ -83,6 +85,10 @@ def _connections(made: Mapping[str, Site], rounds: int) -> dict[str, Figures]:
         low, _, high = quantiles((one["rate"] for one in found), n=4)
         results[name] |= medians(found) | {"rate_low": low, "rate_high": high}
     return results
+
+
+def _rules(site: Site) -> Figures:
+    return dict(site.change()) | dict(site.flush())
 
 
 def _turn(site: Site) -> Figures:

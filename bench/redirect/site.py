@@ -20,6 +20,7 @@ from nodegate_redirect.errors import KernelError
 from nodegate_redirect.iptables import IptablesMode
 from nodegate_redirect.mode import Mode
 from nodegate_redirect.nftables import NftablesMode
+from tests.redirect.rig.damage import FLUSHES
 from tests.redirect.rig.namespaces import Network, network
 from tools import bpf
 
@@ -38,6 +39,12 @@ _WORKERS = 2
 """Sockets for each port: Envoy has one for each of its workers."""
 _PARALLEL = 8
 _CHANGES = 20
+_LOOKS = 5
+_FLUSHES = {
+    "ebpf": FLUSHES["ebpf"]["elements"],
+    "iptables": FLUSHES["iptables-nft"]["sets"],
+    "nftables": FLUSHES["nftables"]["elements"],
+}
 
 
 class Site:
@@ -85,8 +92,17 @@ class Site:
         """Add a Service and remove it again, several times, as the agent does; return how long a change took."""
         new = redirect(self._size.services, self._size.ports[0])
         changes: list[Mapping[str, Redirect | None]] = [{new.name: new}, {new.name: None}]
-        took = [self._bring(change, compare=False) for _ in range(_CHANGES) for change in changes]
+        took = [self._bring(change) for _ in range(_CHANGES) for change in changes]
         return {"change_ms": median(took), "change_max_ms": max(took)}
+
+    def flush(self) -> Mapping[str, float]:
+        """Let a stranger flush all places; return what the look takes that finds and repairs it, and what one does
+        that finds nothing.
+        """
+        assert self._mode is not None
+        calm = median(self._bring({}, look=True) for _ in range(_LOOKS))
+        self._network.run("node", _FLUSHES[self._mode.name])
+        return {"look_ms": calm, "repair_ms": self._bring({}, look=True)}
 
     def end(self) -> None:
         """End the processes and remove what the mode left behind."""
@@ -99,14 +115,14 @@ class Site:
         """Return what both ends have used so far, and with them the kernel on their behalf."""
         return sum(float(process.tell("cpu")["seconds"]) for process in (self._client, *self._listeners))
 
-    def _bring(self, news: Mapping[str, Redirect | None], *, compare: bool) -> float:
+    def _bring(self, news: Mapping[str, Redirect | None], *, look: bool = False, compare: bool = False) -> float:
         """Return the milliseconds from what the agent is told to what the kernel holds."""
         kernel = self._kernel
         assert kernel is not None
 
         def bring() -> float:
             began = time.perf_counter()
-            outcome = kernel.bring(news, look=False, compare=compare)
+            outcome = kernel.bring(news, look=look, compare=compare)
             took = time.perf_counter() - began
             if outcome.error:
                 raise KernelError(outcome.error)

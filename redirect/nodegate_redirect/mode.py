@@ -51,6 +51,13 @@ class Mode(Protocol):
         so that what a stranger flushed or moved is repaired. Connections that exist are never cut.
         """
 
+    def is_untouched(self) -> bool:
+        """Whether the kernel's heads (``host.netfilter``) are those of the last application: at any size a millisecond.
+
+        A flush shows, and whatever makes anything of ours more or less or another one. What only changes places with
+        its neighbour, or its content, shows when an application compares.
+        """
+
     def refresh(self) -> Applied:
         """Repair what follows from the node alone, its interfaces and routes: cheap, and no plan is needed."""
 

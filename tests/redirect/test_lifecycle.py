@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
+from nodegate_redirect.agent.kernel import Kernel
 from nodegate_redirect.contract import Redirect
 from tests.redirect.rig.damage import FLUSHES, ours, without_empty_tables
 from tests.redirect.rig.kube_proxy import FAMILIES
@@ -168,6 +171,51 @@ def test_what_a_stranger_flushes_or_moves_is_repaired(node: World, damage: str) 
     assert node.apply(service()).changes
     assert who(connect(node)) == {ENVOY}
     assert ours(node.kernel()) == ours(before)
+
+
+SEEN = [damage for damage in DAMAGES if not str(damage.id).endswith("-order")]
+
+
+@pytest.mark.parametrize(("node", "damage"), SEEN, indirect=["node"])
+def test_the_next_look_sees_a_flush_and_repairs_it_whatever_the_number_of_services(node: World, damage: str) -> None:
+    """Heads cost the same at any size, and when all is right nothing is compared (decision 0021)."""
+    if "nft flush set" in damage or "nft flush map" in damage:
+        needs_counts_of_nftables()
+    kernel = Kernel(node.mode)
+    look = partial(node.network.inside, "node", partial(kernel.bring, {}, look=True, compare=False))
+    node.network.inside("node", partial(kernel.bring, {service().name: service()}, look=True, compare=True))
+    before = ours(node.kernel())
+    assert (look().compared, look().changes) == (False, ())
+    node.network.run("node", damage)
+    assert look().repaired
+    assert ours(node.kernel()) == before
+    assert who(connect(node)) == {ENVOY}
+    assert (look().compared, look().changes) == (False, ())
+
+
+def test_a_change_that_comes_before_the_next_look_does_not_hide_a_flush(node: World) -> None:
+    """What a change leaves behind is what is trusted from then on, so a flush is repaired first."""
+    if node.mode.name == "nftables":
+        needs_counts_of_nftables()
+    kernel = Kernel(node.mode)
+    change = partial(kernel.bring, look=False, compare=False)
+    node.network.inside("node", partial(change, {service().name: service()}))
+    node.network.run("node", CONTENTS[node.mode.name])
+    assert node.network.inside("node", partial(change, {other().name: other()})).repaired
+    assert who(connect(node)) == {ENVOY}
+
+
+CONTENTS = {
+    "ebpf": FLUSHES["ebpf"]["rules"],
+    "iptables": FLUSHES["iptables-nft"]["sets"],
+    "nftables": FLUSHES["nftables"]["elements"],
+}
+
+
+def needs_counts_of_nftables() -> None:
+    """Skip where the kernel does not say how much is in a set of nftables."""
+    if tuple(map(int, platform.release().split(".")[:2])) < (6, 16):
+        pytest.skip("before Linux 6.16 the head of a set of nftables does not count its elements")
 
 
 def test_cleanup_leaves_what_was_there_before(node: World) -> None:

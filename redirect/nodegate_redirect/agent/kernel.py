@@ -55,8 +55,8 @@ class Kernel:
     def bring(self, news: Mapping[str, Redirect | None], *, look: bool, compare: bool) -> Outcome:
         """Make the kernel hold what is asked for now, ``news`` included.
 
-        With ``look`` after a look at the whole node, otherwise at what is waited for. With ``compare`` whatever the
-        kernel holds, otherwise what we left there.
+        With ``look`` after a look at the whole node, otherwise at what is waited for. With ``compare``, or where a
+        stranger was at our rules, whatever the kernel holds, otherwise from what we left there.
         """
         start = time.monotonic()
         compare = compare or not self._trusted
@@ -67,6 +67,7 @@ class Kernel:
             if look and not compare:
                 changes += self.mode.refresh().changes
                 repaired = bool(changes)
+            compare = compare or not self.mode.is_untouched()
             self._node = self._look(whole=look or compare)
             looked = time.monotonic()
             changes += self._compare() if compare else self._change()

@@ -117,7 +117,8 @@ class Loop:
             forget()
             self._bringing = False
         whole, waiting = look or outcome.compared, bool(outcome.plan.waiting)
-        self._pace.looked(clock(), outcome.looking, whole=whole, waiting=waiting)
+        comparing = outcome.seconds if outcome.compared else 0.0
+        self._pace.looked(clock(), outcome.looking, whole=whole, waiting=waiting, comparing=comparing)
         if self._has_news(outcome) or sequence != self._settled:
             self._note(outcome, clock())
             self._settled = sequence

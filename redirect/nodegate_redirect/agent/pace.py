@@ -1,7 +1,8 @@
 """When to look and when to compare, so that neither takes more than a small part of a CPU. Pure: times are arguments.
 
 *Looking* asks for addresses, interfaces and listening sockets. *Polling* asks for the sockets that something waits for,
-often, for no message says that a socket listens. *Comparing* reads back what the kernel holds, and repairs it.
+often, for no message says that a socket listens. *Comparing* reads back what the kernel holds, and repairs it; a look
+that finds a stranger at our rules compares at once.
 """
 
 from __future__ import annotations
@@ -23,18 +24,23 @@ class Pace:
     next_look: float = 0.0
     next_compare: float = 0.0
     _next_poll: float = 0.0
+    _looked: float = 0.0
+    _pause: float = 0.0
     _compared: float = 0.0
     _cost: float = 0.0
     _failures: int = 0
 
-    def looked(self, now: float, cost: float, *, whole: bool, waiting: bool) -> None:
+    def looked(self, now: float, cost: float, *, whole: bool, waiting: bool, comparing: float = 0.0) -> None:
         """Note a look that took ``cost`` seconds, at the whole node or at what is waited for.
 
-        ``waiting``: something waits for a socket to listen.
+        ``waiting``: something waits for a socket to listen. ``comparing`` is what a comparison took that came with it:
+        who flushes our rules over and over gets half a CPU of us and no more.
         """
+        pause = max(_LOOK_SHARE * cost, comparing)
         if whole:
-            self.next_look = now + max(_WATCHING, _LOOK_SHARE * cost)
-        self._next_poll = now + max(_WAITING, _LOOK_SHARE * cost) if waiting else inf
+            self._looked, self._pause = now, pause
+            self.next_look = now + max(_WATCHING, pause)
+        self._next_poll = now + max(_WAITING, pause) if waiting else inf
 
     def compared(self, now: float, cost: float) -> None:
         """Note a comparison that was made, and repaired what it found."""
@@ -51,8 +57,9 @@ class Pace:
         self.next_look = 0.0
 
     def rules_changed(self) -> None:
-        """Note that rules changed, and it was not us."""
+        """Note that rules changed, and it was not us. A look tells whether a flush was among it, a comparison all."""
         if not self._failures:
+            self.next_look = min(self.next_look, self._looked + max(_SUSPICIOUS, self._pause))
             self.next_compare = min(self.next_compare, self._compared + max(_SUSPICIOUS, _COMPARE_SHARE * self._cost))
 
     def next(self) -> float:

@@ -11,7 +11,7 @@ from nodegate_redirect.contract import Place
 from nodegate_redirect.ebpf import maps, pins, rules
 from nodegate_redirect.ebpf.libbpf import Libbpf, unpin
 from nodegate_redirect.errors import KernelError, UnsupportedError
-from nodegate_redirect.host import interfaces, routing
+from nodegate_redirect.host import interfaces, netfilter, routing
 from nodegate_redirect.host.commands import find
 from nodegate_redirect.host.nft import Table, elements, nft
 from nodegate_redirect.mode import Applied, Count, added
@@ -42,6 +42,7 @@ class EbpfMode:
         self._libbpf = Libbpf()
         self._table = Table(rules.TABLE, rules.body())
         self._targets: Targets | None = None
+        self._left: tuple[bytes | int, ...] = ()
 
     def require(self) -> None:
         """Raise UnsupportedError when nft or the program is missing, KernelError when the kernel does not take it."""
@@ -62,10 +63,16 @@ class EbpfMode:
         """Make the kernel hold the plan; see :class:`nodegate_redirect.mode.Mode`."""
         held = self._targets if trust else None
         if held is not None:
-            return Applied(tuple(self._change(plan, held)))
-        said = [*self.refresh().changes, *self._compare(plan), *self._compare_table(_open_ports(plan.targets))]
-        self._targets = plan.targets
+            said = self._change(plan, held)
+        else:
+            said = [*self.refresh().changes, *self._compare(plan), *self._compare_table(_open_ports(plan.targets))]
+            self._targets = plan.targets
+        self._left = self._heads()
         return Applied(tuple(said))
+
+    def is_untouched(self) -> bool:
+        """Whether the maps are those that were left, and the table's heads; how much is in a map cannot be asked."""
+        return self._heads() == self._left
 
     def refresh(self) -> Applied:
         """Repair policy routing, and attach the program where it is not, as to an interface that is new."""
@@ -98,6 +105,11 @@ class EbpfMode:
                 pins.remove(self._folder)
         self._targets = None
         return Applied((*said, *self._table.remove(), *(routing.remove() if shared else ())))
+
+    def _heads(self) -> tuple[bytes | int, ...]:
+        pinned = (self._folder / name for name in _SIZES)
+        inodes = (path.stat().st_ino if path.exists() else 0 for path in pinned)
+        return (*inodes, *netfilter.heads(self._table.questions))
 
     def _load(self) -> list[str]:
         """Load the program where this one is not there yet, and attach it where it is not attached."""

@@ -8,9 +8,11 @@ import re
 from typing import Any
 
 from nodegate_redirect.errors import KernelError
+from nodegate_redirect.host import netfilter
 from nodegate_redirect.host.commands import find, run
 
 _PACKAGE = "nftables"
+_INET = "inet"
 
 
 def nft(text: str) -> None:
@@ -33,7 +35,7 @@ def elements(kind: str, table: str, name: str) -> list[Any]:
 
 
 class Table:
-    """One table ``inet NAME``; ``body`` is what stands between its braces.
+    """One table ``inet NAME``; ``body`` is what stands between its braces. ``questions`` are those for all its heads.
 
     Chains whose name matches the regular expression ``passing`` come and go, and are not looked at.
 
@@ -45,6 +47,9 @@ class Table:
         self._name = name
         self._body = body
         self._version = f"version-{hashlib.sha256(body.encode()).hexdigest()[:16]}"
+        parts = {"chain": netfilter.chain, "map": netfilter.elements, "set": netfilter.elements}
+        named = re.findall(r"^ (chain|map|set) (\S+) ", body, re.MULTILINE)
+        self.questions = (netfilter.table(_INET, name), *(parts[kind](_INET, name, one) for kind, one in named))
         self._passing = re.compile(rf"^\tchain (?:{passing}) {{.*?^\t}}\n", re.MULTILINE | re.DOTALL)
         self._seen: str | None = None
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from nodegate_redirect.contract import Place
-from nodegate_redirect.host import bridges, routing
+from nodegate_redirect.host import bridges, netfilter, routing
 from nodegate_redirect.host.commands import find
 from nodegate_redirect.iptables import saved, sets
 from nodegate_redirect.iptables.chains import PROBE, TABLES, Shape, chains
@@ -33,6 +33,8 @@ class IptablesMode:
         self._known: dict[int, Shape] = {}
         self._held: Targets | None = None
         self._own = OwnClients()
+        self._questions = (*_questions(self._programs.backend), *self._own.questions)
+        self._left: tuple[bytes, ...] = ()
 
     def require(self) -> None:
         """Raise UnsupportedError when a program is missing, KernelError when the kernel has not what our rules need."""
@@ -59,7 +61,15 @@ class IptablesMode:
         said += self._compare(plan) if held is None else self._change(plan, held)
         self._own.keep_only(plan.ports)
         self._held = plan.targets
+        self._left = netfilter.heads(self._questions)
         return Applied(tuple(said))
+
+    def is_untouched(self) -> bool:
+        """Whether the heads of sets and chains are as they were left; legacy chains have none.
+
+        A chain knows how many jumps lead to it, and a set how many rules name it, in legacy tables as well.
+        """
+        return netfilter.heads(self._questions) == self._left
 
     def refresh(self) -> Applied:
         """Repair policy routing."""
@@ -145,6 +155,15 @@ class IptablesMode:
     def _held_elements(self, family: int) -> sets.Elements:
         held = sets.parse(saved_sets(sets.set_names(family)), family)
         return held[0] if held else sets.Elements({}, frozenset(), frozenset())
+
+
+def _questions(backend: str) -> Iterator[bytes]:
+    """Yield the questions for the heads of our sets, and of those chains that are always there."""
+    for family in FAMILIES:
+        yield from map(netfilter.ipset, sets.set_names(family))
+        if backend == "nft":
+            named = "ip6" if family == 6 else "ip"
+            yield from (netfilter.chain(named, table, name) for table, name in chains(Shape(family)))
 
 
 def _remove_chains(programs: Programs, family: int) -> list[str]:

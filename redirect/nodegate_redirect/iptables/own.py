@@ -17,10 +17,11 @@ _BODY = " map listeners { type mark : inet_service; }\n" + nft_chains.translatio
 
 
 class OwnClients:
-    """The table ``inet nodegate-nat``, and the ports of listeners that it leads to."""
+    """The table ``inet nodegate-nat``, and the ports of listeners that it leads to. ``questions``: for its heads."""
 
     def __init__(self) -> None:
         self._table = Table(TABLE, _BODY)
+        self.questions = self._table.questions
         self._ports: frozenset[int] | None = None
 
     def ensure(self, ports: frozenset[int], *, trust: bool) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from nodegate_redirect.contract import Place
-from nodegate_redirect.host import bridges, routing
+from nodegate_redirect.host import bridges, netfilter, routing
 from nodegate_redirect.host.nft import Table, check, elements, nft
 from nodegate_redirect.mode import Applied, Count, added
 from nodegate_redirect.nft_chains import FAMILIES
@@ -27,6 +27,7 @@ class NftablesMode:
         self._table = _table(bridged=False)
         self._held: Targets | None = None
         self._ports: frozenset[int] = frozenset()
+        self._left: tuple[bytes, ...] = ()
 
     def require(self) -> None:
         """Raise UnsupportedError when nft is missing, KernelError when the kernel does not take our table."""
@@ -40,14 +41,15 @@ class NftablesMode:
     def apply(self, plan: Plan, *, trust: bool = False) -> Applied:
         """Make the kernel hold the plan; see :class:`nodegate_redirect.mode.Mode`."""
         if trust and self._held is not None:
-            return Applied(tuple(self._change(plan, self._held)))
-        said = routing.ensure()
-        self._look_at_bridges()
-        if self._is_right() and self._held is not None:
-            return Applied((*said, *self._change(plan, self._held)))
-        said += self._table.replace(changes(plan, {}, frozenset(), bridged=self._bridged))
-        self._held, self._ports = plan.targets, plan.ports
+            said = self._change(plan, self._held)
+        else:
+            said = [*routing.ensure(), *self._compare(plan)]
+        self._left = netfilter.heads(self._table.questions)
         return Applied(tuple(said))
+
+    def is_untouched(self) -> bool:
+        """Whether the table's heads are as they were left."""
+        return netfilter.heads(self._table.questions) == self._left
 
     def refresh(self) -> Applied:
         """Repair policy routing."""
@@ -66,6 +68,15 @@ class NftablesMode:
         """Remove the table, and rule and route."""
         self._held = None
         return Applied((*self._table.remove(), *(routing.remove() if shared else ())))
+
+    def _compare(self, plan: Plan) -> list[str]:
+        """Change what differs from what the kernel holds."""
+        self._look_at_bridges()
+        if self._is_right() and self._held is not None:
+            return self._change(plan, self._held)
+        said = self._table.replace(changes(plan, {}, frozenset(), bridged=self._bridged))
+        self._held, self._ports = plan.targets, plan.ports
+        return said
 
     def _change(self, plan: Plan, held: Targets) -> list[str]:
         text = changes(plan, held, self._ports, bridged=self._bridged)

@@ -40,6 +40,24 @@ def test_rules_that_a_stranger_changed_are_compared_soon_but_not_over_and_over()
     assert isclose(pace.next_compare, 120.2)
 
 
+def test_rules_that_a_stranger_changed_are_looked_at_at_once_whatever_a_comparison_takes() -> None:
+    """A look sees a flush by the heads alone, and may then compare."""
+    pace = Pace()
+    pace.compared(100.0, 6.0)
+    pace.looked(100.0, 0.001, whole=True, waiting=False)
+    pace.rules_changed()
+    assert isclose(pace.next(), 100.2)
+
+
+def test_who_flushes_over_and_over_gets_half_a_cpu() -> None:
+    """A look that compared is not repeated for as long as the comparison took."""
+    pace = Pace()
+    pace.compared(100.0, 6.0)
+    pace.looked(100.0, 0.001, whole=True, waiting=True, comparing=6.0)
+    pace.rules_changed()
+    assert isclose(pace.next(), 106.0)
+
+
 def test_a_node_that_changed_is_looked_at_now() -> None:
     """A pod's new interface, an address: their clients should not wait."""
     pace = Pace()
