@@ -10,8 +10,8 @@ from nodegate_redirect.contract import Place, Redirect
 
 _FIRST_ADDRESS = IPv4Address("10.103.0.1")
 _FIRST_PORT = 10000
-NODE = "10.0.1.1"
-"""The address of the node, for a direct connection."""
+WHOLE = "10.103.255.254/16"
+"""An address in the network of all of them. On ``lo`` it makes the whole network the node's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class Size:
         return [f"{_address(number)}:80" for number in range(self.services)]
 
     def listening(self) -> list[str]:
-        """Return where the listeners themselves are."""
-        return [f"{NODE}:{port}" for port in self.ports]
+        """Return where the listeners themselves are: at as many addresses, so that clients have as much to remember."""
+        return [f"{_address(number)}:{self.ports[number % self.listeners]}" for number in range(self.services)]
 
 
 def redirect(number: int, port: int) -> Redirect:

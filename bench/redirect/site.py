@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from bench.driver import Process, raise_descriptor_limit
 from bench.golang import programs
-from bench.redirect.places import Size, redirect
+from bench.redirect.places import WHOLE, Size, redirect
 from nodegate_redirect.agent.kernel import Kernel
 from nodegate_redirect.contract import Redirect
 from nodegate_redirect.ebpf import EbpfMode, pins
@@ -96,9 +96,7 @@ class Site:
         return {"change_ms": median(took), "change_max_ms": max(took)}
 
     def flush(self) -> Mapping[str, float]:
-        """Let a stranger flush all places; return what the look takes that finds and repairs it, and what one does
-        that finds nothing.
-        """
+        """Let a stranger flush all places; return what a look takes, and what the one does that finds and repairs it."""
         assert self._mode is not None
         calm = median(self._bring({}, look=True) for _ in range(_LOOKS))
         self._network.run("node", _FLUSHES[self._mode.name])
@@ -146,6 +144,8 @@ def sites(modes: list[str]) -> Iterator[Mapping[str, Site]]:
         made: dict[str, Site] = {}
         for name in (DIRECT, *modes):
             net = stack.enter_context(network())
+            if name not in MODES:
+                net.run("node", f"ip addr add {WHOLE} dev lo")  # every address of a Service is the node's own
             if name == TRACKED:
                 net.run("node", "iptables -A INPUT -m conntrack --ctstate INVALID -j DROP")
             made[name] = Site(net, net.inside("node", MODES[name]) if name in MODES else None)
