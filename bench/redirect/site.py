@@ -96,7 +96,7 @@ class Site:
         return {"change_ms": median(took), "change_max_ms": max(took)}
 
     def flush(self) -> Mapping[str, float]:
-        """Let a stranger flush all places; return what a look takes, and what the one does that finds and repairs it."""
+        """Let a stranger flush all places; return what a look takes, and what the one takes that repairs it."""
         assert self._mode is not None
         calm = median(self._bring({}, look=True) for _ in range(_LOOKS))
         self._network.run("node", _FLUSHES[self._mode.name])
