@@ -61,7 +61,7 @@ class Fed:
 
 async def _main(mode: str, quiet: float) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    gc.set_threshold(1_000_000)  # this, and the freezing, is what `nodegate serve` does (nodegate.app)
+    gc.set_threshold(10_000_000)  # this, and the freezing, is what `nodegate serve` does (nodegate.app)
     source, publisher, clients = Fed(), Publisher(), Clients()
     translation = new_translation(TranslationSettings(listener_mode=mode), own_certificate(None))
     engine = Engine(translation, Claims(), publisher, clients=clients, hold_off=HoldOff(quiet))

@@ -68,9 +68,10 @@ class HostChains:
         return host != ANY_HOST and self._chain(host) != DEFAULT_CHAIN
 
     def _chain(self, host: str) -> str:
-        for name in (host, *wildcards_over(host)):
-            if name in self.chain_of:
-                return self.chain_of[name]
+        if self.chain_of:  # most frontends have none
+            for name in (host, *wildcards_over(host)):
+                if name in self.chain_of:
+                    return self.chain_of[name]
         return DEFAULT_CHAIN
 
 
