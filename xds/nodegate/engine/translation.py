@@ -146,7 +146,9 @@ class Translation(Generic[Index]):
 
     def _forget_failures(self, changes: Iterable[Change]) -> set[Ref]:
         """Forget earlier failures of what changes now; return the objects that had some."""
-        refs = set()
+        refs: set[Ref] = set()
+        if not self._failed and not self._internal:
+            return refs
         for change in changes:
             self._failed.pop(_key(change), None)
             if self._internal.pop(_key(change), None):

@@ -227,7 +227,7 @@ def _serialised(name: str, usable: dict[Address, Place], locality: Locality, cli
     return b"".join(parts)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def _around_address(size: int, port: int, state: State) -> tuple[bytes, ...]:
     """Return what stands in a locality's bytes before and after an endpoint's address of this size.
 

@@ -139,7 +139,7 @@ def _plain_chain(place: Place, settings: Settings) -> bytes:
 def _around_base(size: int, settings: Settings) -> tuple[bytes, ...]:
     """Return the filter chain of plain HTTP, as an element of ``filter_chains``, around the names of this size in it.
 
-    A chain of its own for each of 10,000 listeners took 45 ms in place of 9.
+    A chain of its own for each of 10,000 listeners took 45 ms in place of 4.
     """
     message = listener_pb2.Listener()
     _add_http(message.filter_chains.add(), blank(size), Scheme.HTTP, settings)
