@@ -37,11 +37,25 @@ def assert_served(node: World, where: str, place: Place) -> None:
     assert (answer.who, answer.peer) == (ENVOY, connection.own)
 
 
-def join_vlan(node: World) -> None:
+VLAN_INTERFACE = """ip link add eth0.7 type veth peer name eth0.7-end
+ip link set eth0.7 address $(ip -br link show eth0 | tr -s ' ' | cut -d ' ' -f 3)
+ip link set eth0.7-end up
+ip link set eth0.7 up
+tc qdisc replace dev eth0 clsact
+tc qdisc add dev eth0.7 clsact
+tc filter add dev eth0.7 egress bpf object-file {tags} section joined action mirred egress redirect dev eth0
+tc filter add dev eth0 ingress pref 200 bpf object-file {tags} section ours action mirred ingress redirect dev eth0.7"""
+"""What ``type vlan id 7`` makes, put together of filters, for kernels that have no such type."""
+
+
+def join_vlan(node: World, tags: Path, *, kernels_own: bool) -> None:
     """Put client and node into a VLAN, and send what the client has for the Service through it."""
     for which, where in enumerate(("node", "client")):
-        node.network.ip(where, "link add link eth0 name eth0.7 type vlan id 7")
-        node.network.ip(where, "link set eth0.7 up")
+        if kernels_own:
+            node.network.ip(where, "link add link eth0 name eth0.7 type vlan id 7")
+            node.network.ip(where, "link set eth0.7 up")
+        else:
+            node.network.run(where, VLAN_INTERFACE.format(tags=tags))
         for *addresses, length in VLAN.values():
             node.network.ip(where, f"addr add {addresses[which]}/{length} dev eth0.7")
     for family, (gateway, _, _) in VLAN.items():
@@ -49,22 +63,28 @@ def join_vlan(node: World) -> None:
             node.network.ip("client", f"-{family} route add {address} via {gateway}")
 
 
-@pytest.mark.full
-def test_clients_behind_a_vlan_interface_of_the_node_reach_the_listener(node: World) -> None:
-    """The interface of a VLAN is like any other; the one below it leaves tagged packets alone (redirect 18).
-
-    Only in ``make test-full``, where a kernel without such interfaces may skip it.
-    """
+@pytest.fixture(params=["made of filters", pytest.param("the kernel's own", marks=pytest.mark.full)])
+def vlan(request: pytest.FixtureRequest, node: World, tmp_path: Path) -> World:
+    """Return the node with an interface of a VLAN, in which the client is too."""
+    kernels_own = request.param == "the kernel's own"
+    tags = bpf.compiled(Path(__file__).parent / "rig" / "tagging.bpf.c", tmp_path / "tagging.bpf.o")
     try:
-        join_vlan(node)
+        join_vlan(node, tags, kernels_own=kernels_own)
     except subprocess.CalledProcessError as error:
+        if not kernels_own:
+            raise
         pytest.skip(f"this kernel has no interfaces of VLANs (CONFIG_VLAN_8021Q): {error.stderr.decode().strip()}")
-    node.listen()
-    node.apply(service())
+    return node
+
+
+def test_clients_behind_a_vlan_interface_of_the_node_reach_the_listener(vlan: World) -> None:
+    """The interface of a VLAN is like any other; the one below it leaves tagged packets alone (redirect 18)."""
+    vlan.listen()
+    vlan.apply(service())
     for family, (gateway, _, _) in VLAN.items():
         for place in (PLACES["ClusterIP"](family), PLACES["load balancer"](family), Place(gateway, NODE_PORT)):
-            assert_served(node, "client", place)
-            assert node.network.inside("node", node.mode.counters)[place].packets == 1
+            assert_served(vlan, "client", place)
+            assert vlan.network.inside("node", vlan.mode.counters)[place].packets == 1
 
 
 def tag(node: World, section: str, folder: Path) -> None:
