@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +12,10 @@ import pytest
 from nodegate_redirect.ebpf import EbpfMode
 from nodegate_redirect.errors import KernelError
 from tests.redirect.rig.kube_proxy import FAMILIES
+from tests.redirect.rig.namespaces import ADDRESSES
+from tests.redirect.rig.raw import answers_in_fragments
 from tests.redirect.rig.sockets import Answer, Connection, ask
-from tests.redirect.rig.world import ENVOY, MODES, PINS, PLACES, World, service, world
+from tests.redirect.rig.world import ENVOY, MODES, PINS, PLACES, POD, World, service, world
 from tools import bpf
 
 KUBE_PROXY_OF = {"iptables-legacy": "kube-proxy legacy, endpoints"}
@@ -73,6 +76,42 @@ def test_connections_are_counted_for_each_place(node: World) -> None:
     for _ in range(3):
         ask(node.network, "client", *place)
     assert node.network.inside("node", node.mode.counters)[place].packets == 3
+
+
+IP_OPTIONS = (socket.IPPROTO_IP, socket.IP_OPTIONS, bytes([1, 1, 1, 0]))
+DESTINATION_OPTIONS = (socket.IPPROTO_IPV6, socket.IPV6_DSTOPTS, bytes([0, 0, 1, 4, 0, 0, 0, 0]))
+
+
+@pytest.fixture
+def beside_kube_proxy() -> Iterator[World]:
+    """Return a node in eBPF mode, with a listener and a Service that kube-proxy would send to a pod."""
+    with world("ebpf", "kube-proxy iptables, endpoints") as made:
+        made.pods()
+        made.listen()
+        made.apply(service())
+        yield made
+
+
+@pytest.mark.parametrize(("family", "option"), [(4, IP_OPTIONS), (6, DESTINATION_OPTIONS)])
+def test_what_the_program_does_not_understand_passes_untouched_and_is_counted(
+    beside_kube_proxy: World, family: int, option: tuple[int, int, bytes]
+) -> None:
+    """IPv4 options and IPv6 extension headers: they go on to whoever served them before (redirect 18)."""
+    node, place = beside_kube_proxy, PLACES["ClusterIP"](family)
+    answer = Connection(node.network, "client", *place, options=(option,)).ask()
+    assert isinstance(answer, Answer), answer
+    assert answer.who == POD
+    assert node.network.inside("node", node.mode.events)["not_understood"] > 2
+    assert node.network.inside("node", node.mode.counters)[place].packets == 0
+
+
+def test_a_first_packet_in_fragments_passes_untouched_and_is_counted(beside_kube_proxy: World) -> None:
+    """Only the first fragment has ports, and no fragment is a packet to decide on (redirect 18)."""
+    node, place = beside_kube_proxy, PLACES["ClusterIP"](4)
+    own = ADDRESSES["client", "eth0"][0].partition("/")[0]
+    assert node.network.inside("client", lambda: answers_in_fragments(own, *place))
+    assert node.network.inside("node", node.mode.events)["not_understood"] >= 2
+    assert node.network.inside("node", node.mode.counters)[place].packets == 0
 
 
 @pytest.fixture

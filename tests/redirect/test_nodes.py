@@ -113,6 +113,50 @@ def test_packets_of_a_vlan_that_the_node_is_not_in_are_left_alone(node: World, t
     assert node.network.inside("node", node.mode.counters)[place].packets == 0
 
 
+ROUTED = {4: "10.9.9.9", 6: "fd00:9::9"}
+ROUTED_POD = """ip link add cali0 type veth peer name eth1 netns {pod}
+ip link set cali0 up
+ip -6 addr add fe80::1/64 dev cali0 nodad
+ip route add {four} dev cali0
+ip -6 route add {six} dev cali0
+sysctl -qw net.ipv4.conf.cali0.proxy_arp=1"""
+ITS_WAY_OUT = """ip link set eth1 up
+ip addr add {four}/32 dev eth1
+ip -6 addr add {six}/128 dev eth1 nodad
+ip route add 169.254.1.1 dev eth1"""
+
+
+def test_a_pod_on_a_link_of_its_own_reaches_the_listener(node: World) -> None:
+    """Where a CNI has no bridge the node routes to each pod: one address, and a gateway that is none (issue 7, 5)."""
+    addresses = {"four": ROUTED[4], "six": ROUTED[6]}
+    node.network.run("node", ROUTED_POD.format(pod=node.network.path("pod1").name, **addresses))
+    node.network.run("pod1", ITS_WAY_OUT.format(**addresses))
+    node.listen()
+    node.apply(service())
+    for family, gateway in ((4, "169.254.1.1"), (6, "fe80::1")):
+        for name in ("ClusterIP", "load balancer", "NodePort"):
+            place = PLACES[name](family)
+            node.network.ip("pod1", f"-{family} route add {place.address} via {gateway} dev eth1 src {ROUTED[family]}")
+            assert_served(node, "pod1", place)
+
+
+def test_a_strict_reverse_path_filter_and_no_early_demultiplexing_change_nothing(node: World) -> None:
+    """Distributions filter by reverse path; a withdrawn connection lives by a rule, not by luck (redirect 8)."""
+    node.network.run("node", "sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.tcp_early_demux=0")
+    for device in ("default", "lo", "eth0", "cbr0"):
+        node.network.run("node", f"sysctl -qw net.ipv4.conf.{device}.rp_filter=1")
+    node.listen()
+    node.apply(service())
+    clients = ("client", "pod1", "node")
+    open_ones = [Connection(node.network, where, *place(4)) for where in clients for place in PLACES.values()]
+    answers = [connection.ask() for connection in open_ones]
+    assert [(answer.who, answer.peer) for answer in answers if isinstance(answer, Answer)] == [
+        (ENVOY, connection.own) for connection in open_ones
+    ]
+    node.apply()
+    assert all(connection.echoes() for connection in open_ones)
+
+
 def test_a_node_port_is_there_for_the_nodes_own_clients_on_the_loopback_addresses_too(node: World) -> None:
     """NodePort is on every address of the node, 127.0.0.1 and ::1 are among them (redirect 1, redirect-facts D4)."""
     node.listen()

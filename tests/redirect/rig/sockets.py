@@ -119,8 +119,11 @@ class Connection:
         mark: int = 0,
         patience: float = PATIENCE,
         own_port: int = 0,
+        options: tuple[tuple[int, int, bytes], ...] = (),
     ) -> None:
         self._socket = network.inside(where, lambda: _client(address, mark, patience, own_port))
+        for option in options:
+            self._socket.setsockopt(*option)
         network.at_the_end.callback(self.close)
         self.outcome = "open"
         try:
