@@ -172,5 +172,6 @@ async def test_cleanup_removes_all_of_it_and_nothing_else(node: Node) -> None:
     await node.installed()
     node.agent.stop()
     assert "removed" in node.cleanup()
+    assert not PINS.exists()
     assert without_empty_tables(node.world.kernel()) == without_empty_tables(before)
     assert node.cleanup() == "There was nothing of nodegate's in this kernel.\n"

@@ -14,11 +14,13 @@ import pytest
 
 from nodegate_redirect.contract import Place
 from tests.e2e.rig.load import Report
+from tests.e2e.rig.manifests import ingress
 from tests.redirect.rig.kernel import kernel_of, without_empty_tables
 from tests.redirect.rig.kube_proxy import FAMILIES
 from tests.redirect.rig.sockets import Connection, Server
-from tests.redirect.rig.stack import STACKS, Stack, ingress_service, stack
-from tests.redirect.rig.world import PLACES
+from tests.redirect.rig.stack import NAMESPACE, POD, STACKS, Stack, ingress_service, stack
+from tests.redirect.rig.world import PINS, PLACES
+from tools import bpf
 
 MODES = [name for name in STACKS if name not in {"ebpf, kube-proxy nftables", "iptables-legacy, kube-proxy legacy"}]
 FRONTENDS = (("client", PLACES["NodePort"](4)), ("pod1", PLACES["ClusterIP"](6)), ("node", PLACES["load balancer"](4)))
@@ -64,13 +66,39 @@ def test_an_agent_that_is_killed_and_started_again_touches_no_rule(
     """What is in the kernel outlives the agent, and a new one finds that it is right (DESIGN 3.7, redirect 6)."""
     before = kernel_of(node.network)
     with load(node, record_property) as reports:
+        counted = node.counted()
         node.agent.kill()
         assert kernel_of(node.network) == before
         node.start_agent()
         node.wait_until_installed()
         assert node.metric("nodegate_agent_repairs_total") == 0
         assert kernel_of(node.network) == before
+        now = node.counted()
+        assert now.keys() == counted.keys()
+        assert all(now[place].packets >= counted[place].packets for place in counted), "a place was made anew"
     flawless(reports)
+
+
+@pytest.mark.parametrize("node", ["ebpf, kube-proxy iptables"], indirect=True)
+def test_a_new_program_takes_the_place_of_the_old_one_and_no_request_fails(
+    node: Stack, record_property: Callable[[str, object], None]
+) -> None:
+    """Interface by interface, with the same maps (redirect 17)."""
+    filters = "tc filter show dev eth0 ingress"
+    programs = {node.network.run("node", filters)}
+    with load(node, record_property) as reports:
+        for number in (1, 2, 3):
+            upgraded = node.folder / f"redirect-{number}.bpf.o"
+            upgraded.write_bytes(bpf.build().read_bytes() + bytes(number))  # another file, so another version
+            counted = node.counted()
+            node.agent.kill()
+            node.start_agent(None, "--bpf-object", str(upgraded))
+            node.wait_until_installed()
+            programs.add(node.network.run("node", filters))
+            now = node.counted()
+            assert all(now[place].packets >= counted[place].packets for place in counted), "a map was made anew"
+    flawless(reports)
+    assert len(programs) == 4
 
 
 @first_in("iptables")
@@ -149,6 +177,17 @@ def answering(connection: HTTPConnection) -> str | None:
     return answer.getheader("server")
 
 
+@first_in("nftables")
+def test_an_ingress_that_is_deleted_refuses_nobody_on_its_way_out(node: Stack) -> None:
+    """The redirect goes first, and the listener when nothing leads to it any more (redirect 3)."""
+    running = [node.load(where, place, rate=40) for where, place in FRONTENDS]
+    node.manifests.drop(ingress(NAMESPACE, "web", {"/": POD}))
+    node.eventually(lambda: not node.ports(), what="the end of the listener")
+    flawless([one.finish() for one in running])
+    for where, place in FRONTENDS:
+        assert node.ask(where, place).logged == {}
+
+
 @first_in("ebpf")
 def test_an_envoy_that_is_gone_is_a_refusal_and_never_a_loop_and_one_that_returns_serves(node: Stack) -> None:
     """Connections in the meantime are refused at once; whoever connects afterwards is served (redirect 6)."""
@@ -172,6 +211,7 @@ def test_a_cleanup_leaves_the_node_as_it_was_before_the_agent(
     """All of it goes and nothing else: rules, sets, routes, filters and pins (issue 7, 2)."""
     node.agent.stop()
     node.clean_up()
+    assert not PINS.exists()
     assert without_empty_tables(kernel_of(node.network)) == without_empty_tables(node.before)
     assert node.ask("client", PLACES["ClusterIP"](4)).logged == {}
     assert node.ask("client", PLACES["ClusterIP"](4)).body == "pod"

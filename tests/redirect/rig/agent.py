@@ -142,10 +142,10 @@ def encoded(redirect: Redirect) -> bytes:
     return bytes(message.SerializeToString())
 
 
-async def until(condition: Callable[[], Any], what: Callable[[], str] = lambda: "") -> None:
+async def until(condition: Callable[[], Any], what: Callable[[], str] = lambda: "", within: float = PATIENCE) -> None:
     """Wait until a condition holds; ``what`` is shown when it never does."""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(within):
             while not await asyncio.to_thread(condition):  # noqa: ASYNC110  # another process says no word
                 await asyncio.sleep(0.02)
     except TimeoutError:

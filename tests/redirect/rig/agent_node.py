@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from tests.redirect.rig.agent import AgentProcess, ControlPlane, agent, control_plane, until
+from tests.redirect.rig.agent import PATIENCE, AgentProcess, ControlPlane, agent, control_plane, until
 from tests.redirect.rig.sockets import Answer, Connection, ask
 from tests.redirect.rig.world import PINS, PLACES, World, world
 
@@ -52,16 +52,16 @@ class Node:
         self.agent = self.stack.enter_context(made)
         return self.agent
 
-    async def until(self, condition: Callable[[], object]) -> None:
+    async def until(self, condition: Callable[[], object], within: float = PATIENCE) -> None:
         """Wait for a condition; the agent's log tells why it never came."""
-        await until(condition, self._said)
+        await until(condition, self._said, within)
 
     def _said(self) -> str:
         return self.agent.said()
 
-    async def installed(self) -> None:
+    async def installed(self, within: float = PATIENCE) -> None:
         """Wait until the agent has acknowledged everything."""
-        await self.until(self.plane.is_installed)
+        await self.until(self.plane.is_installed, within)
 
     async def who(self, family: int = 4, where: str = "client", place: str = "ClusterIP") -> str:
         """Return who answers a new connection, or what happens instead."""

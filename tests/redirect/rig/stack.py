@@ -19,6 +19,7 @@ from nodegate.bootstrap import BootstrapSettings, bootstrap
 from nodegate.demo.envoy_process import envoy_command
 from nodegate.settings import TcpAddress, parse_address
 from nodegate_redirect.contract import Place
+from nodegate_redirect.mode import Count, Mode
 from tests.e2e.rig.control_plane import ControlPlane
 from tests.e2e.rig.fetching import Answer, fetch
 from tests.e2e.rig.load import Load
@@ -30,7 +31,7 @@ from tests.e2e.rig.waiting import eventually
 from tests.redirect.rig.kernel import kernel_of
 from tests.redirect.rig.kube_proxy import FAMILIES, NODE_PORT, POD_PORT
 from tests.redirect.rig.namespaces import Network, network
-from tests.redirect.rig.world import KUBE_PROXIES, PINS, forget_pins
+from tests.redirect.rig.world import KUBE_PROXIES, MODES, PINS, forget_pins
 
 NAMESPACE = "default"
 POD = "pod"
@@ -50,12 +51,15 @@ class Request:
 
 
 class Stack:
-    """The processes of one node. ``agent_flags`` say which mode; everything ends with ``stack``."""
+    """The processes of one node. ``agent_flags`` say which mode, and ``mode`` reads what it holds.
+
+    Everything ends with ``stack``.
+    """
 
     def __init__(
-        self, network: Network, folder: Path, envoy: Path, agent_flags: Sequence[str], stack: ExitStack
+        self, network: Network, folder: Path, envoy: Path, agent_flags: Sequence[str], mode: Mode, stack: ExitStack
     ) -> None:
-        self.network, self.folder = network, folder
+        self.network, self.folder, self.mode = network, folder, mode
         self._envoy_binary, self._agent_flags, self._stack = envoy, list(agent_flags), stack
         self._numbers = itertools.count()
         self.manifests = Folder(folder / "manifests")
@@ -108,6 +112,10 @@ class Stack:
         }
         words = [word for flag in flags.items() for word in flag] + self._agent_flags
         self.agent = self._in("node", python("nodegate", "agent", *words, *more), "agent")
+
+    def counted(self) -> Mapping[Place, Count]:
+        """Return what the kernel counted for each place that it redirects."""
+        return self.network.inside("node", self.mode.counters)
 
     def start_agent_of_another_node(self, where: str) -> None:
         """Start the agent of a second node in another namespace."""
@@ -226,7 +234,8 @@ def stack(name: str, folder: Path, envoy: Path) -> Iterator[Stack]:
     with network() as made, ExitStack() as ending:
         KUBE_PROXIES[kube_proxy](made)
         ending.callback(forget_pins)
-        node = Stack(made, folder, envoy, [*flags, "--bpf-folder", str(PINS)], ending)
+        mode = made.inside("node", MODES[name.partition(",")[0]])
+        node = Stack(made, folder, envoy, [*flags, "--bpf-folder", str(PINS)], mode, ending)
         node.start()
         yield node
 
