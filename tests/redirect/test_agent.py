@@ -23,7 +23,7 @@ async def node(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 
 
 async def test_a_redirect_waits_for_its_listener_and_is_installed_when_there_is_one(node: Node) -> None:
-    """A NACK names what waits, and for what; once a socket listens there is an ACK (DESIGN 3.3, 3.4)."""
+    """A NACK names what waits, and for what; once a socket listens there is an ACK (redirect 3)."""
     node.plane.ask(service())
     node.start()
     await node.until(node.plane.postponed)
@@ -48,7 +48,7 @@ async def test_a_withdrawal_cuts_no_connection_and_is_acknowledged(node: Node) -
 
 
 async def test_a_new_agent_touches_nothing_that_is_right(node: Node) -> None:
-    """After a crash: rules, handles, counters and connections are the same, with the state file and without it."""
+    """After a crash: rules, handles, counters, connections, with the state file and without it (redirect 6)."""
     node.world.listen()
     node.plane.ask(service())
     node.start()

@@ -65,7 +65,7 @@ def site(request: pytest.FixtureRequest) -> Iterator[World]:
 def test_a_connection_to_a_frontend_reaches_the_listener_with_the_clients_own_address(
     site: World, frontend: str, family: int, where: str
 ) -> None:
-    """Every frontend is served, from outside, from a pod and from the node; nothing is masqueraded (redirect 1, 4)."""
+    """Every frontend is served, from outside, a pod and the node; nothing is masqueraded (redirect 1, 4, 13)."""
     connection = Connection(site.network, where, *PLACES[frontend](family))
     answer = connection.ask()
     connection.close()

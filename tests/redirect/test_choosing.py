@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 
 from nodegate_redirect.agent.choosing import AUTO, NAMES, Choice, ModeOptions, choose
 from nodegate_redirect.errors import UnsupportedError
-from tests.redirect.rig.world import PINS, World, world
+from nodegate_redirect.iptables import IptablesMode
+from nodegate_redirect.iptables.programs import detect_backend
+from tests.redirect.rig.world import PINS, World, service, world
 from tools import bpf
 
 
@@ -41,6 +44,40 @@ def test_a_program_that_the_kernel_does_not_take_is_a_reason_for_the_next_mode(n
     assert "Not ebpf: The kernel does not take the program" in choice.why
     assert "invalid access to packet" in choice.why
     assert {mode.name for mode in choice.others} == {"ebpf", "iptables"}
+
+
+CANARY = "*mangle\n:KUBE-KUBELET-CANARY - [0:0]\nCOMMIT\n"
+MORE_RULES = "*filter\n-A FORWARD -s 192.0.2.1 -j DROP\nCOMMIT\n"
+NODES = {
+    "nothing": ("", "nft"),
+    "kubelet's chain in nft": (f"iptables-nft-restore --noflush <<< '{CANARY}'", "nft"),
+    "kubelet's chain in legacy": (f"iptables-legacy-restore --noflush <<< '{CANARY}'", "legacy"),
+    "more rules in legacy": (f"iptables-legacy-restore --noflush <<< '{MORE_RULES}'", "legacy"),
+}
+
+
+@pytest.mark.parametrize(("there", "backend"), NODES.values(), ids=NODES)
+def test_iptables_is_that_which_the_rest_of_the_node_uses(node: World, there: str, backend: str) -> None:
+    """Rules of the other one would be before or behind kube-proxy's, whatever their order (redirect 12)."""
+    node.network.run("node", there or "true")
+    assert node.network.inside("node", detect_backend) == backend
+
+
+def test_a_machine_that_has_only_one_iptables_uses_that(
+    node: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Newer distributions come without iptables-legacy; its absence is no reason to fail, not in a cleanup either."""
+    for program in ("iptables-nft-save", "iptables-nft-restore", "ip6tables-nft-save", "ip6tables-nft-restore"):
+        (tmp_path / program).symlink_to(str(shutil.which(program)))
+    for program in ("nft", "ipset"):
+        (tmp_path / program).symlink_to(str(shutil.which(program)))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("nodegate_redirect.host.commands._SYSTEM_FOLDERS", os.devnull)
+    mode = node.network.inside("node", IptablesMode)
+    node.mode = mode
+    node.network.inside("node", mode.require)
+    node.apply(service())
+    assert node.cleanup().changes
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -35,7 +35,7 @@ def node(
 def test_envoy_answers_at_every_frontend_and_sees_the_clients_own_address(
     node: Stack, frontend: str, family: int, client: str
 ) -> None:
-    """The whole road, from a manifest to the address in Envoy's access log (redirect 1, 4)."""
+    """The whole road, from a manifest to the address in Envoy's access log (redirect 1, 2, 4)."""
     request = node.ask(CLIENTS[client], PLACES[frontend](family))
     assert (request.status, request.body) == (200, POD)
     assert request.logged["client"] == request.own

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -77,11 +78,15 @@ def test_the_interfaces_with_frames_are_bridge_ports_and_loopback_too(net: Netwo
 
 
 def test_routing_is_put_there_once_and_removed_once(net: Network) -> None:
+    """And the kernel's own rule for local addresses stays where it is (redirect 10)."""
     show = "ip rule; ip -6 rule; for f in -4 -6; do ip $f route show table all | grep -v ' proto kernel '; done"
     before = net.run("node", show)
     assert len(net.inside("node", routing.ensure)) == 4
     assert net.inside("node", routing.ensure) == []
-    assert "9:\tfrom all fwmark 0x200/0xf00 lookup 2004" in net.run("node", "ip rule")
+    for family in (4, 6):
+        local, ours, *_ = net.run("node", f"ip -{family} rule").splitlines()
+        assert (local, ours) == ("0:\tfrom all lookup local", "9:\tfrom all fwmark 0x200/0xf00 lookup 2004")
+        assert re.match("local default dev lo ", net.run("node", f"ip -{family} route show table 2004"))
     assert len(net.inside("node", routing.remove)) == 4
     assert net.run("node", show) == before
     assert net.inside("node", routing.remove) == []

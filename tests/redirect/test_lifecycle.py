@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import pytest
 
 from nodegate_redirect.agent.kernel import Kernel
-from nodegate_redirect.contract import Redirect
+from nodegate_redirect.contract import Place, Redirect
 from tests.redirect.rig.damage import FLUSHES, ours, without_empty_tables
 from tests.redirect.rig.kube_proxy import FAMILIES
 from tests.redirect.rig.sockets import Answer, Connection, ask
@@ -41,7 +42,7 @@ def who(connections: list[Connection]) -> set[str]:
 
 
 def test_connections_that_kube_proxy_has_already_go_on_when_a_frontend_is_added(node: World) -> None:
-    """Adding a frontend affects new connections only (redirect 6)."""
+    """Adding a frontend affects new connections only (redirect 6, 14)."""
     old = connect(node)
     assert who(old) == {POD}
     node.apply(service())
@@ -49,8 +50,19 @@ def test_connections_that_kube_proxy_has_already_go_on_when_a_frontend_is_added(
     assert all(connection.echoes() for connection in old)
 
 
+def test_connections_that_another_program_of_the_node_has_go_on_when_a_frontend_is_added(node: World) -> None:
+    """Its port on an address of the node becomes an external IP of the Service: that is for new ones (redirect 6)."""
+    node.stranger(8443)
+    place = Place(FAMILIES[4].node, 8443)
+    old = [Connection(node.network, where, *place) for where in CLIENTS]
+    assert who(old) == {"stranger"}
+    node.apply(replace(service(), places=((place, False),)))
+    assert who([Connection(node.network, where, *place) for where in CLIENTS]) == {ENVOY}
+    assert [connection.echoes() for connection in old] == [True, True, True]
+
+
 def test_connections_to_the_listener_survive_a_withdrawal_and_a_route_change(node: World) -> None:
-    """A withdrawn frontend affects new connections only, used or silent until then (redirect 6, 8)."""
+    """A withdrawn frontend affects new connections only, used or silent until then (redirect 6, 8, 16)."""
     node.apply(service())
     active, silent = connect(node), connect(node)
     assert who(active) == {ENVOY}
@@ -63,7 +75,7 @@ def test_connections_to_the_listener_survive_a_withdrawal_and_a_route_change(nod
 
 
 def test_connections_to_the_listener_survive_a_withdrawal_and_a_flush_of_conntrack(node: World) -> None:
-    """What comes in from outside and from pods needs no entry in conntrack to go on (redirect-facts B)."""
+    """What comes in from outside and from pods needs no entry in conntrack to go on (redirect 6, 16)."""
     node.apply(service())
     active, silent = connect(node, ("client", "pod1")), connect(node, ("client", "pod1"))
     assert who(active) == {ENVOY}
@@ -74,7 +86,7 @@ def test_connections_to_the_listener_survive_a_withdrawal_and_a_flush_of_conntra
 
 
 def test_a_frontend_without_a_listener_is_left_to_kube_proxy_until_there_is_one(node: World) -> None:
-    """A redirect is installed when a socket listens on its port (DESIGN 3.3)."""
+    """A redirect is installed when a socket listens on its port (redirect 3)."""
     node.apply(service(18300))
     assert who(connect(node)) == {POD}
     node.listen(18300, who="late")
@@ -125,7 +137,7 @@ def test_only_clients_in_the_source_ranges_reach_a_restricted_frontend(node: Wor
 
 
 def test_what_is_right_is_not_touched(request: pytest.FixtureRequest, node: World) -> None:
-    """Applying a plan twice changes nothing, and a new process finds that all is right (DESIGN 3.7)."""
+    """Applying a plan twice changes nothing, and a new process finds that all is right (redirect 6)."""
     node.apply(service())
     before = node.kernel()
     assert node.apply(service()).changes == ()

@@ -42,6 +42,7 @@ TABLES = ("mangle", "nat", "filter")
 _ANY = {4: "0.0.0.0", 6: "::"}  # noqa: S104  # matches listeners that are bound to no address
 _KIND_AND_REST = 0xFFF  # tells TO_LISTENER from REFUSE
 _OURS = f"-m mark --mark {TO_LISTENER:#x}/{KIND_MASK:#x}"
+_FIRST, _LATER = "-m tcp --tcp-flags FIN,SYN,RST,ACK SYN", "-m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN"
 _SET_TO_LISTENER = f"-j MARK --set-xmark {TO_LISTENER:#x}/0xffffffff"
 
 
@@ -91,8 +92,10 @@ def _prerouting(shape: Shape) -> Iterator[str]:
     not_kube_proxys = "-p tcp -m conntrack ! --ctstate DNAT"
     yield f"-p tcp -m socket --transparent -g {PREFIX}ACCEPTED"
     closed = f"-m set --match-set {names.restricted} dst,dst -m set ! --match-set {names.allowed} dst,dst,src"
-    yield f"{not_kube_proxys} {closed} -j DROP"
+    yield f"{not_kube_proxys} {_FIRST} {closed} -j DROP"
     yield f"{not_kube_proxys} -j SET --map-set {names.frontends} dst,dst --map-mark"
+    # A connection that another program of the node has there already.
+    yield f"-p tcp {_LATER} {_OURS} -m socket -j MARK --set-xmark 0x0/0xffffffff"
     if shape.bridged:
         yield "-m physdev --physdev-is-in -j RETURN"
     if shape.ports:

@@ -90,9 +90,9 @@ class IptablesMode:
     def cleanup(self, *, shared: bool = True) -> Applied:
         """Remove chains, jumps, sets, and rule and route; of both backends, since the node may have changed it."""
         said: list[str] = []
-        for backend in BACKENDS:
+        for programs in filter(Programs.are_there, map(Programs, BACKENDS)):
             for family in FAMILIES:
-                said += _remove_chains(Programs(backend), family)
+                said += _remove_chains(programs, family)
         for family in FAMILIES:
             names = sets.set_names(family)
             there = [line.split()[1] for line in saved_sets(names).splitlines() if line.startswith("create ")]

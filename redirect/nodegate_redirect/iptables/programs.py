@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from nodegate_redirect.errors import KernelError
+from nodegate_redirect.errors import KernelError, RedirectError, UnsupportedError
 from nodegate_redirect.host.commands import find, run
 
 BACKENDS = ("nft", "legacy")
@@ -19,6 +19,16 @@ class Programs:
     """The programs of one backend of iptables, ``nft`` or ``legacy``, and those of ipset."""
 
     backend: str
+
+    def are_there(self) -> bool:
+        """Say whether this machine has the programs of this backend; newer ones have no ``legacy`` any more."""
+        try:
+            for family in _FAMILY_NAMES:
+                for what in ("save", "restore"):
+                    _program(family, self.backend, what)
+        except UnsupportedError:
+            return False
+        return True
 
     def restore(self, family: int, text: str, *, test: bool = False) -> None:
         """Change rules: all of a table at once, the others untouched, waiting for the lock of other programs.
@@ -85,7 +95,7 @@ def detect_backend() -> str:
     for backend in BACKENDS:
         try:
             rules[backend] = run([_program(4, backend, "save"), "-t", "mangle"]) if backend == "nft" else _legacy()
-        except KernelError:
+        except RedirectError:  # the kernel or the machine has no such backend
             rules[backend] = ""
     for backend in BACKENDS:
         if ":KUBE-IPTABLES-HINT" in rules[backend] or ":KUBE-KUBELET-CANARY" in rules[backend]:

@@ -22,6 +22,7 @@ PORT_CHAINS = r"(?:to|bridged)-\d+"
 
 _REFUSING = "refuse"
 _SYN = "tcp flags & (fin | syn | rst | ack) == syn"
+_LATER = "tcp flags & (fin | syn | rst | ack) != syn"
 
 
 def body(*, bridged: bool) -> str:
@@ -72,6 +73,8 @@ def _prerouting() -> str:
         # A handshake that has begun: `socket wildcard` does not match it, and it should not be counted again.
         *(f"{to_place(family)} socket transparent 1 meta mark set {TO_LISTENER:#x} accept" for family in FAMILIES),
     ]
+    # A connection that another program of the node has there already.
+    lines += [f"{to_place(family)} {_LATER} socket transparent 0 socket wildcard 0 accept" for family in FAMILIES]
     for family in FAMILIES:
         from_client = f"{IP[family]} daddr . tcp dport . {IP[family]} saddr != @allowed{family}"
         lines.append(f"{place(family)} @restricted{family} {from_client} drop")

@@ -26,7 +26,7 @@ ports = st.frozensets(st.integers(1, 65535))
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_the_rules_are_those_of_the_golden_file(name: str) -> None:
-    """The files are what ``iptables-restore`` gets on a node without any of our rules."""
+    """The files are what ``iptables-restore`` gets on a node without any of our rules (redirect 9, 12, 13)."""
     text, _ = saved.install(chains(SHAPES[name]), saved.Held(), ())
     assert text == (GOLDEN / f"{name}.rules").read_text()
 
@@ -47,7 +47,7 @@ def test_a_mark_tells_its_port(port: int) -> None:
 
 @given(ports)
 def test_every_port_is_found_through_the_tree_and_no_chain_is_long(wanted: frozenset[int]) -> None:
-    """Cost per packet does not grow with the number of listeners (issue 7, 3)."""
+    """Cost per packet does not grow with the number of listeners (redirect 9)."""
     made = chains(Shape(4, wanted))
     for port in wanted:
         chain, visited = "NODEGATE-TO", 0
