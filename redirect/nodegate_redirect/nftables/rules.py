@@ -74,7 +74,7 @@ def _prerouting() -> str:
         *(f"{to_place(family)} socket transparent 1 meta mark set {TO_LISTENER:#x} accept" for family in FAMILIES),
     ]
     # A connection that another program of the node has there already.
-    lines += [f"{to_place(family)} {_LATER} socket transparent 0 socket wildcard 0 accept" for family in FAMILIES]
+    lines += [f"{_LATER} {to_place(family)} socket transparent 0 socket wildcard 0 accept" for family in FAMILIES]
     for family in FAMILIES:
         from_client = f"{IP[family]} daddr . tcp dport . {IP[family]} saddr != @allowed{family}"
         lines.append(f"{place(family)} @restricted{family} {from_client} drop")
