@@ -59,6 +59,8 @@ def test_a_client_outside_the_node_is_served_by_cluster_ip_and_node_port(run: St
     (port,) = set(re.findall(r"LISTEN .*0\.0\.0\.0:(\d+) .*envoy", demo.said))
     assert re.search(r"ESTAB .* 10\.244\.0\.11:9080 .*envoy", demo.said)
     assert f"{SHOWS[mode]}{port}" in demo.said
+    assert "from all fwmark 0x200/0xf00 lookup 2004" in demo.said
+    assert "local default dev lo" in demo.said
 
     started = demo.descendants()
     assert demo.end() == 0, demo.said

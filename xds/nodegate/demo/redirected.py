@@ -34,6 +34,8 @@ _COMMANDS = {
     "nftables": ("nft list map inet nodegate frontends4", "nft list chain inet nodegate to-{port}"),
 }
 """What shows the rules of each mode for a port. The entries of eBPF's map are bytes, which we read ourselves."""
+_ROUTING = ("ip rule show pref 9", "ip route show table 2004")
+"""What shows where the marks of every mode lead."""
 
 
 class Frontend(NamedTuple):
@@ -82,6 +84,9 @@ async def _shown(network: Network, mode: str, target: Target, child: Child) -> s
         lines += await to_thread(_printed, command.format(port=port))
     if mode == "ebpf":
         lines += await to_thread(_entries)
+    lines += ["What it marks is delivered here, whatever address it goes to:", ""]
+    for command in _ROUTING:
+        lines += await to_thread(_printed, command)
     enter = f"nsenter --target={os.getpid()} --net --mount"
     return "\n".join(
         [*lines, f"`{enter}` leads into the node. Edits of the example are live. Ctrl-C stops everything."]
