@@ -8,7 +8,7 @@ import pytest
 from envoy.service.discovery.v3 import discovery_pb2
 
 from nodegate.server.protocol.decode import decode_request
-from nodegate.server.protocol.request import ProtocolError, Request, Variant
+from nodegate.server.protocol.request import InitialVersions, ProtocolError, Request, Variant
 from nodegate.snapshot.facts import NodeFacts
 from nodegate.snapshot.type_urls import CLUSTER
 
@@ -44,6 +44,28 @@ def test_a_delta_request_says_what_changes_and_what_is_held() -> None:
         initial_resource_versions={"c": "1"},
     )
     assert decoded(request) == Request(CLUSTER, "7", subscribe=("a",), unsubscribe=("b",), initial_versions={"c": "1"})
+
+
+def test_versions_that_are_held_are_equal_whatever_else_the_request_says() -> None:
+    """Those of a client are compared with those of the target as they are (xds-protocol 37)."""
+    versions = {f"c{number}": str(number) for number in range(100)}
+    request = discovery_pb2.DeltaDiscoveryRequest(type_url=CLUSTER, response_nonce="7", node={"id": "envoy-1"})
+    request.resource_names_subscribe.append("*")
+    request.error_detail.message = "c1 is bad"
+    request.MergeFromString(b"\xa2\x06\x01x")  # a field that this API does not know
+    for name in sorted(versions, reverse=True):
+        request.initial_resource_versions[name] = versions[name]
+    read = decoded(request)
+    assert (read.nonce, read.subscribe, read.error) == ("7", ("*",), "c1 is bad")
+    assert read.initial_versions == InitialVersions.of(versions)
+    assert read.initial_versions == versions
+    assert dict(read.initial_versions) == versions
+    assert (len(read.initial_versions), read.initial_versions["c7"]) == (100, "7")
+    for other in (versions | {"c7": "8"}, versions | {"new": "1"}, {}):
+        assert read.initial_versions != InitialVersions.of(other)
+        assert read.initial_versions != other
+    with pytest.raises(KeyError):
+        read.initial_versions["none"]
 
 
 @variants

@@ -12,7 +12,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from nodegate.server.protocol.ledger import EMPTY
 from nodegate.server.protocol.request import Variant
 from nodegate.server.protocol.response import Framing
-from nodegate.server.protocol.shared import Reader, SharedUpdate, shared_update, whole_type
+from nodegate.server.protocol.shared import Reader, SharedUpdate, shared_update, update_of_one, whole_type
 from nodegate.snapshot.facts import NodeFacts
 from nodegate.snapshot.resource import Entry, Faceted, Key, Resource
 from nodegate.snapshot.target import Target
@@ -168,6 +168,24 @@ def test_what_depends_on_the_zone_is_told_apart_for_each_reader() -> None:
     for facts in (EAST, WEST):
         assert contents(update(second, first, facts=facts)) == [f"z@{facts.zone}".encode()]
         assert contents(update(second, facts=facts)) == [b"c1@1", f"z@{facts.zone}".encode()]
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "gated"), [("EDS", "1", False), ("EDS", "0", True), ("RDS", "1", True), ("CDS", "1", False)]
+)
+def test_what_leads_to_one_resource_is_the_same_for_all_who_hold_the_same(
+    kind: str, content: str, *, gated: bool
+) -> None:
+    """Routes and endpoints that are none have to ask on each stream (xds-protocol 25, 40, 49)."""
+    target, want, held = Target(), resource(kind, "a", content), resource(kind, "a", "7")
+    found = update_of_one(target, DELTA, want, held)
+    assert (found.sent, found.parts) == ({"a": want}, (want.delta_entry,))
+    assert (found.digest, found.gated) == (want.digest - held.digest, gated)
+    assert found.base is found.mapping is None
+    assert update_of_one(target, DELTA, want, held) is found
+    assert update_of_one(target, Framing(Variant.SOTW), want, held).parts == (want.sotw_entry,)
+    assert update_of_one(target, DELTA, want, None).digest == want.digest
+    assert update_of_one(target, DELTA, held, want).sent == {"a": held}
 
 
 @pytest.mark.parametrize(

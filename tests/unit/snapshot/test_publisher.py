@@ -24,3 +24,14 @@ async def test_a_watcher_is_woken_by_each_new_target_and_sees_the_newest() -> No
         assert not wake.is_set()
     publisher.publish(first)
     assert not wake.is_set()
+
+
+def test_who_is_to_be_called_is_called_at_each_publication_and_no_longer_than_asked_for() -> None:
+    """One that looks is enough (xds-protocol 49)."""
+    publisher, calls = Publisher(), list[Target | None]()
+    with publisher.calling(lambda: calls.append(publisher.target)):
+        publisher.publish(first := Target())
+        publisher.publish(first)
+        publisher.wake()
+    publisher.wake()
+    assert calls == [first, first]

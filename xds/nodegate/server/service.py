@@ -102,7 +102,7 @@ class DiscoveryServices:
         with self._clients.connected(stream, context.peer(), time.time()) as connection:
             broken: BaseException | None = None
             try:
-                await self._session(service, connection, context).run(_requests(context), context.write)
+                await self._session(service, connection, context).run(context)
             except* ProtocolError as group:
                 broken = _first(group)
         if broken is not None:
@@ -161,12 +161,6 @@ class DiscoveryServices:
             f"This host holds {self._streams_per_host} streams already, which is the most that one may. "
             "Close some, or raise --xds-streams-per-host."
         )
-
-
-async def _requests(context: Any) -> AsyncIterator[bytes]:
-    """Yield the requests of a call. To read them from the context costs less than gRPC's own iterator."""
-    while (data := await context.read()) is not grpc.aio.EOF:
-        yield data
 
 
 def _first(group: BaseExceptionGroup[Any]) -> BaseException:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import Event
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from nodegate.snapshot.target import Target
@@ -14,7 +14,7 @@ class Publisher:
 
     def __init__(self) -> None:
         self._target: Target | None = None
-        self._watchers: set[Event] = set()
+        self._watchers: set[Callable[[], None]] = set()
 
     @property
     def target(self) -> Target | None:
@@ -31,14 +31,20 @@ class Publisher:
     def wake(self) -> None:
         """Wake every watcher, though the target is the same: what it waits for may have come."""
         for watcher in self._watchers:
-            watcher.set()
+            watcher()
+
+    @contextmanager
+    def calling(self, watcher: Callable[[], None]) -> Iterator[None]:
+        """Call this at every publication for as long as the context lasts; it is to take note and return at once."""
+        self._watchers.add(watcher)
+        try:
+            yield
+        finally:
+            self._watchers.discard(watcher)
 
     @contextmanager
     def watch(self) -> Iterator[Event]:
         """Give an event that is set at every publication; the watcher clears it before it looks at the target."""
         event = Event()
-        self._watchers.add(event)
-        try:
+        with self.calling(event.set):
             yield event
-        finally:
-            self._watchers.discard(event)

@@ -34,6 +34,10 @@ class Agenda:
         self.reply = False
         self.holds: dict[str, tuple[Hold, float]] = {}
 
+    def __bool__(self) -> bool:
+        """Return whether there is anything to look at, apart from what only waits to be removed."""
+        return self.everything or bool(self.news or self.dirty)
+
     def look_at(self, names: Iterable[str]) -> None:
         """Look at these names."""
         self.dirty.update(names)

@@ -7,7 +7,7 @@ from typing import Any
 from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf.message import DecodeError
 
-from nodegate.server.protocol.request import ClientNode, ProtocolError, Request, Variant
+from nodegate.server.protocol.request import NO_VERSIONS, ClientNode, InitialVersions, ProtocolError, Request, Variant
 from nodegate.snapshot.facts import NodeFacts
 
 NODE_KEY = "nodegate.dev/node"
@@ -34,7 +34,7 @@ def _sotw(message: Any) -> Request:
         error=_error(message),
         node=_node(message),
         version=message.version_info,
-        names=tuple(message.resource_names),
+        names=_names(message.resource_names),
     )
 
 
@@ -44,10 +44,14 @@ def _delta(message: Any) -> Request:
         nonce=message.response_nonce,
         error=_error(message),
         node=_node(message),
-        subscribe=tuple(message.resource_names_subscribe),
-        unsubscribe=tuple(message.resource_names_unsubscribe),
-        initial_versions=dict(message.initial_resource_versions),
+        subscribe=_names(message.resource_names_subscribe),
+        unsubscribe=_names(message.resource_names_unsubscribe),
+        initial_versions=InitialVersions(message) if message.initial_resource_versions else NO_VERSIONS,
     )
+
+
+def _names(repeated: Any) -> tuple[str, ...]:
+    return tuple(repeated) if repeated else ()  # most requests only acknowledge
 
 
 def _error(message: Any) -> str | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from nodegate.server.protocol.shared import SharedUpdate
 from nodegate.snapshot.resource import Resource
 
@@ -12,8 +14,7 @@ Sent = Mapping[str, Resource | None]
 """What a response does: name -> the resource it carries, or None where it says that there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outstanding:
+class Outstanding(Struct, frozen=True):
     """The one response of a type that the client has not answered yet (49).
 
     ``shared`` is the update it carries, where that is the same for many streams; ``edits`` how often the subscription

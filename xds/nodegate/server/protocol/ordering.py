@@ -7,7 +7,8 @@ a resource the client may still hold, and emptying a cluster counts as removing 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from nodegate.server.protocol.agenda import Hold
 from nodegate.server.protocol.ledger import Held, Reported
@@ -73,8 +74,7 @@ class Patience:
         del self._since[cluster]
 
 
-@dataclass(slots=True)
-class Waits:
+class Waits(Struct):
     """The waits of one stream at one moment."""
 
     states: Mapping[str, TypeState]
@@ -83,8 +83,8 @@ class Waits:
     now: float
     secrets: bool
     departures: Departures
-    _named: dict[str, Mapping[Key, str]] = field(default_factory=dict)
-    _unknown: dict[str, str] = field(default_factory=dict)
+    _named: dict[str, Mapping[Key, str]] = {}
+    _unknown: dict[str, str] = {}
     _agents: Agents | None = None
 
     def __post_init__(self) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from msgspec import Struct
 
 from nodegate.server.protocol.agenda import Hold
 from nodegate.server.protocol.gate import Gate
@@ -23,11 +25,10 @@ _MOST_NEWS = 16
 """How many changes of the target may pile up, by reference, while the client owes an answer."""
 
 
-@dataclass(slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What could be sent now. ``updates`` may be empty where a ``reply`` is owed all the same."""
 
-    updates: Mapping[str, Resource | None] = field(default_factory=dict)
+    updates: Mapping[str, Resource | None] = MappingProxyType({})
     reply: bool = False
     shared: SharedUpdate | None = None
 
@@ -39,15 +40,15 @@ class Plan:
 def look(state: TypeState, target: Target, framing: Framing, *, share: bool) -> bool:
     """Take in what the client reported and what changed in the target; return whether there is something to plan."""
     resume(state, target)
-    state.pending = None
-    if state.outstanding is None:
-        state.pending = pending_update(state, target, framing) if share else None
-    behind = state.agenda.everything or state.outstanding is None or len(state.agenda.news) > _MOST_NEWS
-    if state.pending is None and behind:
-        _flush(state, target)
+    agenda, state.pending = state.agenda, None
     if state.outstanding is not None:
+        if agenda.everything or len(agenda.news) > _MOST_NEWS:
+            _flush(state, target)
         return False
-    agenda = state.agenda
+    if agenda:
+        state.pending = pending_update(state, target, framing) if share else None
+        if state.pending is None:
+            _flush(state, target)
     if state.pending is not None or agenda.dirty or agenda.leaving or agenda.reply:
         return True
     share_target(state, target)

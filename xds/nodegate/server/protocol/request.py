@@ -1,11 +1,18 @@
-"""A discovery request of either variant, as a value."""
+"""A discovery request of either variant, as a value.
+
+What is made for every message is a ``msgspec.Struct``: a frozen dataclass of this size takes 0.8 µs to make, this 0.1.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import ItemsView, Iterator, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Any
+
+from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
+from msgspec import Struct
 
 from nodegate.snapshot.facts import NodeFacts
 
@@ -40,8 +47,53 @@ class ClientNode:
         return self.role == AGENT
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class InitialVersions(Mapping[str, str]):
+    """The versions of what a client says it holds from an earlier stream: name -> version (37).
+
+    Thousands of clients may come back at once with 1,000 each, and nearly all of them are in sync. Whether one is, is
+    a comparison of two messages as they are: 15 µs, where to make a dictionary of one takes 120.
+    """
+
+    __slots__ = ("_message",)
+
+    def __init__(self, message: Any) -> None:
+        """Take over a DeltaDiscoveryRequest; it is cleared of everything else."""
+        for descriptor, _ in message.ListFields():
+            if descriptor.name != "initial_resource_versions":
+                message.ClearField(descriptor.name)
+        message.DiscardUnknownFields()
+        self._message = message
+
+    @classmethod
+    def of(cls, versions: Mapping[str, str]) -> InitialVersions:
+        """Return these versions as a client would report them."""
+        return cls(DeltaDiscoveryRequest(initial_resource_versions=versions))
+
+    def __getitem__(self, name: str) -> str:
+        return dict(self.items())[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._message.initial_resource_versions)
+
+    def __len__(self) -> int:
+        return len(self._message.initial_resource_versions)
+
+    def items(self) -> ItemsView[str, str]:
+        """Return all of them."""
+        return dict(self._message.initial_resource_versions).items()
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, InitialVersions):
+            return bool(self._message == other._message)
+        return dict(self.items()) == other
+
+    __hash__ = None  # type: ignore[assignment]  # as of any mapping that is no constant
+
+
+NO_VERSIONS: Mapping[str, str] = MappingProxyType({})
+
+
+class Request(Struct, frozen=True):
     """One DiscoveryRequest or DeltaDiscoveryRequest.
 
     ``error`` is the client's text when ``error_detail`` is present, and None otherwise: its presence alone is what
@@ -57,4 +109,4 @@ class Request:
     names: tuple[str, ...] = ()
     subscribe: tuple[str, ...] = ()
     unsubscribe: tuple[str, ...] = ()
-    initial_versions: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    initial_versions: Mapping[str, str] = NO_VERSIONS

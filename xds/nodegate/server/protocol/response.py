@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 
 from google.protobuf import duration_pb2
+from msgspec import Struct
 
 from nodegate.server.protocol.request import Variant
 from nodegate.snapshot.resource import Resource, field_bytes
@@ -29,8 +29,7 @@ WRAPPING_FEATURES = frozenset({"xds.config.supports-resource-in-sotw", "xds.conf
 """What a state-of-the-world client has to advertise before a resource is wrapped, which a TTL takes (50)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """One response ready for the wire. ``resources`` and ``removed`` count what it carries."""
 
     type_url: str
@@ -40,8 +39,7 @@ class Response:
     removed: int
 
 
-@dataclass(frozen=True, slots=True)
-class Framing:
+class Framing(Struct, frozen=True):
     """How resources are put into a response of one stream. ``ttl``, in seconds, is None where there is none (50)."""
 
     variant: Variant

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nodegate.server.protocol.ledger import EMPTY, Reported
+from nodegate.server.protocol.request import Variant
 from nodegate.server.protocol.shared import whole_type
 from nodegate.server.protocol.type_state import TypeState
 from nodegate.snapshot.target import Target
@@ -16,7 +17,8 @@ def resume(state: TypeState, target: Target) -> None:
         return
     reported, state.reported = state.reported, {}
     mapping, ledger = target.of_type(state.type_url), state.ledger
-    if ledger.base is EMPTY and not ledger.own and _covers(state, mapping):
+    # A state-of-the-world client says no versions of resources.
+    if state.variant is Variant.DELTA and ledger.base is EMPTY and not ledger.own and _covers(state, mapping):
         whole = whole_type(target, state.type_url, state.facts)
         if reported == whole.versions:
             ledger.adopt(mapping, target.serial, whole.digest)

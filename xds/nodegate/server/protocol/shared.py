@@ -11,7 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from nodegate.server.protocol.ledger import EMPTY
+from nodegate.server.protocol.request import InitialVersions
 from nodegate.server.protocol.response import Framing
 from nodegate.snapshot.facts import NodeFacts
 from nodegate.snapshot.resource import Entry, Faceted, Resource
@@ -22,25 +25,25 @@ _SMALL = 1_000_000
 """Bytes of an update that are kept joined, for all streams that get it."""
 
 
-@dataclass(frozen=True, slots=True)
-class SharedUpdate:
-    """What leads from ``base`` to ``mapping``.
+class SharedUpdate(Struct, frozen=True):
+    """What leads a client from what it holds to the target.
 
-    ``parts`` make its bytes when they are joined; ``digest`` is what the update adds to the digest of the set.
-    ``gated``: some of it may have to wait on some streams, so each has to ask (``ordering``).
+    ``base`` and ``mapping`` say from what to what, of the target with this ``serial``, where the client holds all of
+    them by reference; they are None where one name is all that the update is about (``update_of_one``). ``parts`` make
+    its bytes when they are joined; ``digest`` is what the update adds to the digest of the set. ``gated``: some of it
+    may have to wait on some streams, so each has to ask (``ordering``).
     """
 
-    base: Mapping[str, Entry]
-    mapping: Mapping[str, Entry]
-    serial: int
     sent: Mapping[str, Resource]
     parts: Sequence[bytes]
     digest: int
     gated: bool
+    base: Mapping[str, Entry] | None = None
+    mapping: Mapping[str, Entry] | None = None
+    serial: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
+class Reader(Struct, frozen=True):
     """For whom an update is made: equal readers get the same bytes.
 
     ``whole_set``: every response carries all resources of the type (16).
@@ -70,11 +73,22 @@ def shared_update(
     return made
 
 
+def update_of_one(target: Target, framing: Framing, want: Resource, held: Resource | None) -> SharedUpdate:
+    """Return what leads a client that holds this, or nothing, to what it wants of a name, and to nothing else."""
+    key = ("one", framing, want, held)
+    if key not in target.memo:
+        digest = want.digest - (held.digest if held is not None else 0)
+        gated = want.type_url == ROUTE or (want.type_url == ENDPOINT and want.empty)
+        target.memo[key] = SharedUpdate({want.name: want}, (framing.entry(want),), digest, gated)
+    made: SharedUpdate = target.memo[key]
+    return made
+
+
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """What a client should hold of a type: name -> version, and the sum of the digests."""
+    """What a client should hold of a type: the versions as it would report them, and the sum of the digests."""
 
-    versions: Mapping[str, str]
+    versions: InitialVersions
     digest: int
 
 
@@ -85,7 +99,7 @@ def whole_type(target: Target, type_url: str, facts: NodeFacts) -> Whole:
     if key not in target.memo:
         resources = [entry.resolve(facts) for entry in mapping.values()]
         versions = {resource.name: resource.version for resource in resources}
-        target.memo[key] = Whole(versions, sum(resource.digest for resource in resources))
+        target.memo[key] = Whole(InitialVersions.of(versions), sum(resource.digest for resource in resources))
     made: Whole = target.memo[key]
     return made
 
@@ -137,7 +151,7 @@ def _make(
         reader.type_url == ENDPOINT and base is not EMPTY and any(one.empty for one in sent.values())
     )
     parts = _joined_if_small(list(map(reader.framing.entry, carried)))
-    return SharedUpdate(base, mapping, target.serial, sent, parts, digest, gated)
+    return SharedUpdate(sent, parts, digest, gated, base, mapping, target.serial)
 
 
 def _joined_if_small(entries: list[bytes]) -> Sequence[bytes]:

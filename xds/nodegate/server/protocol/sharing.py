@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nodegate.server.protocol.gate import Gate
-from nodegate.server.protocol.ledger import EMPTY
+from nodegate.server.protocol.ledger import EMPTY, Reported
 from nodegate.server.protocol.response import Framing
-from nodegate.server.protocol.shared import Reader, SharedUpdate, shared_update
+from nodegate.server.protocol.shared import Reader, SharedUpdate, shared_update, update_of_one
 from nodegate.server.protocol.type_state import TypeState
 from nodegate.snapshot.target import Target
 from nodegate.snapshot.type_urls import SECRET
@@ -15,10 +15,15 @@ from nodegate.snapshot.type_urls import SECRET
 
 def pending_update(state: TypeState, target: Target, framing: Framing) -> SharedUpdate | None:
     """Return the update that this stream needs, if it is one that many streams share."""
-    agenda, ledger = state.agenda, state.ledger
-    if state.type_url == SECRET or ledger.own or state.refused or state.postponed or state.rejections or agenda.leaving:
+    if state.type_url == SECRET or state.refused or state.postponed or state.rejections or state.agenda.leaving:
         return None
-    mapping = target.of_type(state.type_url)
+    made = None if state.ledger.own else _of_the_type(state, target, framing)
+    return made or _of_one_name(state, target, framing)
+
+
+def _of_the_type(state: TypeState, target: Target, framing: Framing) -> SharedUpdate | None:
+    """Return what leads a client to all of the target that holds nothing, or all of an earlier one."""
+    ledger, mapping = state.ledger, target.of_type(state.type_url)
     if _takes_all(state) or _asks_again_for_all(state, mapping):
         base = EMPTY
     elif _needs_only_news(state):
@@ -30,6 +35,19 @@ def pending_update(state: TypeState, target: Target, framing: Framing) -> Shared
         return None
     wanted = state.subscription.wildcard or all(name in state.subscription.names for name in made.sent)
     return made if wanted else None
+
+
+def _of_one_name(state: TypeState, target: Target, framing: Framing) -> SharedUpdate | None:
+    """Return what a client needs that asks for some names, one of which is all that changed in the target."""
+    agenda = state.agenda
+    if len(agenda.news) != 1 or len(agenda.news[0]) != 1 or agenda.everything or agenda.dirty or state.whole_set:
+        return None
+    (name,) = agenda.news[0]
+    entry, held = target.get(state.type_url, name), state.ledger.get(name)
+    if entry is None or isinstance(held, Reported) or not state.subscription.wants(name):
+        return None
+    want = entry.resolve(state.facts)
+    return None if held is not None and held.version == want.version else update_of_one(target, framing, want, held)
 
 
 def _takes_all(state: TypeState) -> bool:

@@ -120,32 +120,32 @@ class Stream:
         reverse and last (40).
         """
         self._now = now
-        if self._target is None:
+        target = self._target
+        if target is None:
             return None
         self._patience.begin(now)
-        self._withdrawals.on_target(self._target, now)
-        states = self._ordered
+        self._withdrawals.on_target(target, now)
         share = self.options.share
-        busy = [state for state in states if look(state, self._target, self._framing, share=share)]
+        busy = [state for state in self._ordered if look(state, target, self._framing, share=share)]
         while busy:
-            unsettled = _unsettled(states)
-            if response := self._next_update(busy, self._target) or self._next_removal(busy, self._target):
+            unsettled = _unsettled(self._ordered)
+            if response := self._next_update(busy, target) or self._next_removal(busy, target):
                 return response
-            if _unsettled(states) == unsettled:
+            if _unsettled(self._ordered) == unsettled:
                 break
-        return self._next_heartbeat(states)
+        return self._next_heartbeat()
 
     def deadline(self) -> float | None:
         """Return the time at which a bounded wait ends or a heartbeat is due, or None when nothing waits that way."""
         ends = [
             hold.until
-            for state in self.states.values()
-            for hold, _ in state.holds.values()
+            for state in self._ordered
+            for hold, _ in state.agenda.holds.values()
             if hold.until is not None and hold.until > self._now
         ]
         if self._heartbeat is not None:
-            ends.extend(self._heartbeat.due(self.states.values()))
-        return min(ends, default=None)
+            ends.extend(self._heartbeat.due(self._ordered))
+        return min(ends) if ends else None
 
     def _next_update(self, states: Sequence[TypeState], target: Target) -> Response | None:
         waits = self._waits(target)
@@ -197,15 +197,15 @@ class Stream:
         return Waits(self.states, target, self._patience, self._now, self.options.secrets, self._departures)
 
     def _send(self, state: TypeState, plan: Plan) -> Response:
-        parts = plan.shared.parts if plan.shared is not None else self._parts(state, plan.updates)
-        removed = [name for name, resource in plan.updates.items() if resource is None] if plan.shared is None else []
-        outstanding = state.send(self._next_nonce(), plan.updates, plan.shared)
+        sent, shared = plan.updates, plan.shared
+        parts = shared.parts if shared is not None else self._parts(state, sent)
+        removed = [name for name, resource in sent.items() if resource is None] if shared is None else []
+        outstanding = state.send(self._next_nonce(), sent, shared)
         if state.type_url == CLUSTER:
-            self._follow_with_endpoints(plan.updates)
+            self._follow_with_endpoints(sent)
         if self._heartbeat is not None:
             self._heartbeat.began(state, self._now)
-        carried = len(plan.updates) - len(removed)
-        return self._response(state, outstanding.version, outstanding.nonce, parts, carried, removed)
+        return self._response(state, outstanding.version, outstanding.nonce, parts, len(sent) - len(removed), removed)
 
     def _response(
         self,
@@ -214,19 +214,18 @@ class Stream:
         nonce: str,
         parts: Iterable[bytes],
         carried: int,
-        removed: Iterable[str] = (),
+        removed: Sequence[str] = (),
     ) -> Response:
-        gone = list(removed)
         data = encode(
             self.variant,
             state.type_url,
             version=version,
             nonce=nonce,
             parts=parts,
-            removed=gone if self.variant is Variant.DELTA else (),
+            removed=removed if self.variant is Variant.DELTA else (),
             identifier=self.options.identifier,
         )
-        return Response(state.type_url, nonce, data, carried, len(gone))
+        return Response(state.type_url, nonce, data, carried, len(removed))
 
     def _next_nonce(self) -> str:
         self._nonce += 1
@@ -245,10 +244,10 @@ class Stream:
             named = (ref for resource in sent.values() if resource is not None for ref in resource.refs)
             endpoints.force(name for type_url, name in named if type_url == ENDPOINT)
 
-    def _next_heartbeat(self, states: Iterable[TypeState]) -> Response | None:
+    def _next_heartbeat(self) -> Response | None:
         if self._heartbeat is None:
             return None
-        for state in states:
+        for state in self._ordered:
             if beat := self._heartbeat.next(state, self._now):
                 return self._response(state, beat.version, self._next_nonce(), (beat.body,), beat.carried)
         return None
@@ -261,4 +260,7 @@ def _place(type_url: str) -> int:
 
 def _unsettled(states: Iterable[TypeState]) -> int:
     """Return how many names are to be looked at: fewer after a look mean that others may go on."""
-    return sum(len(state.agenda.dirty) + len(state.agenda.leaving) for state in states)
+    count = 0
+    for state in states:
+        count += len(state.agenda.dirty) + len(state.agenda.leaving)
+    return count

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -143,15 +143,15 @@ class Subscription:
             )
         )
 
-    def edit(self, subscribe: Iterable[str], unsubscribe: Iterable[str]) -> Edit:
+    def edit(self, subscribe: Collection[str], unsubscribe: Collection[str]) -> Edit:
         """Apply the names of a delta request, which change the subscription (27, 31-33).
 
         A name in both lists stays subscribed: to send one resource too many harms nobody.
         """
-        added, removed = set(subscribe), set(unsubscribe)
         first, self._first = self._first, False
-        if not (added or removed or first):
+        if not (subscribe or unsubscribe or first):
             return _NO_EDIT
+        added, removed = set(subscribe), set(unsubscribe)
         was_wildcard = self.wildcard
         implicit = first and not added and self._may_be_implicit
         starts, ends = self._take_wildcard(added), self._take_wildcard(removed)

@@ -157,7 +157,7 @@ class TypeState:
 
     def _take_over(self, shared: SharedUpdate) -> bool:
         """Hold a whole update by reference; return whether that could be done."""
-        if shared.base is self.ledger.base:
+        if shared.mapping is not None and shared.base is self.ledger.base:
             self.ledger.adopt(shared.mapping, shared.serial, self.ledger.digest + shared.digest)
             if not self.subscription.wildcard and (self.subscription.names.base or EMPTY) is shared.base:
                 self.subscription.names.share(shared.mapping, shared.sent)
@@ -278,7 +278,8 @@ class TypeState:
     def send(self, nonce: str, sent: Sent, shared: SharedUpdate | None = None) -> Outstanding:
         """Note that a response with this content goes out under this nonce."""
         if shared is not None:
-            digest = self.ledger.digest + (shared.digest if shared.base is self.ledger.base else 0)
+            adds = shared.base is None or shared.base is self.ledger.base  # else it says again what is held
+            digest = self.ledger.digest + (shared.digest if adds else 0)
             self.agenda.clear()
         else:
             digest = self.ledger.digest
