@@ -76,6 +76,7 @@ class Cluster:
     leads: dict[str, str] = field(default_factory=dict)
     changed: dict[str, float] = field(default_factory=dict)
     led: dict[str, set[str]] = field(default_factory=dict)
+    judged: list[Said] = field(default_factory=list)
     now: float = 100.0
 
     def lead(self, rule: str, listener: str) -> None:
@@ -98,9 +99,15 @@ class Cluster:
             member.wire._publish(self.target)
 
     def look(self) -> None:
-        """Require of every removal that was sent to a proxy that the node's agent leads nothing there any more."""
+        """Require of every removal that is sent to a proxy that the node's agent leads nothing there any more.
+
+        What changes once it is under way is not held against it.
+        """
         for proxy, agent in self.pairs():
             for said in proxy.wire.inbox:
+                if any(said is one for one in self.judged):
+                    continue
+                self.judged.append(said)
                 for listener in said.removed:
                     number = listener.removeprefix("l")
                     quiet = self.now - self.changed.get(number, -GRACE)
