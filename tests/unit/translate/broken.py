@@ -1,13 +1,18 @@
 """For each kind of problem, Ingresses and other objects that have it.
 
-Each generator takes a number that makes its names its own. What it returns may refer to the good objects of a test but
-never uses their names.
+Each generator takes a name that makes its names its own. What it returns may refer to the good objects of a test but
+never uses their names. Most problems are those of objects, in whatever order they come; some take a history: a good
+object before a bad one, or a listener that has its port.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
+from functools import cache
+from zlib import crc32
 
+from nodegate.model.changes import Change, Claimed
 from nodegate.model.objects import (
     Endpoint,
     EndpointPort,
@@ -30,8 +35,9 @@ from nodegate.model.objects import (
 )
 from nodegate.model.problem import ProblemCode
 from nodegate.translate import codes
-from tests.certificates import pair
-from tests.unit.translate.objects import endpoints, ingress, rule, secret, service, tls
+from nodegate.translate.settings import Expose, ListenerMode, Settings
+from tests.certificates import Pair, authority, pair
+from tests.unit.translate.objects import endpoints, front_door, ingress, rule, secret, service, tls, upserts
 
 Objects = list[Object]
 
@@ -99,16 +105,16 @@ def _invalid_backend(name: str) -> Objects:
 
 
 def _service_not_found(name: str) -> Objects:
-    return [ingress(name, rule({"/": f"{name}-gone:80"}))]
+    return [ingress(name, rule({"/": f"{name}-gone:80"}, f"{name}.example"))]
 
 
 def _service_port_not_found(name: str) -> Objects:
     udp = service(f"{name}-udp", ServicePort(80, "dns", "UDP"))
-    return [ingress(name, rule({"/n": "app:81", "/s": "app:none", "/u": f"{name}-udp:80"})), udp]
+    return [ingress(name, rule({"/n": "app:81", "/s": "app:none", "/u": f"{name}-udp:80"}, f"{name}.example")), udp]
 
 
 def _no_endpoints(name: str) -> Objects:
-    return [ingress(name, rule({"/": f"{name}-svc:80"})), service(f"{name}-svc")]
+    return [ingress(name, rule({"/": f"{name}-svc:80"}, f"{name}.example")), service(f"{name}-svc")]
 
 
 def _invalid_endpoint(name: str) -> Objects:
@@ -116,13 +122,13 @@ def _invalid_endpoint(name: str) -> Objects:
     listed = endpoints(of, "10.0.0.256", "fd00::1", "", "10.0.0.1%eth0", "localhost", "10.0.0.9", name=of)
     ports = tuple(EndpointPort("", port) for port in (0, -1, 65_536))
     odd = EndpointSlice(listed.metadata, "IPv4", (*listed.endpoints, Endpoint(())), (*listed.ports, *ports))
-    return [ingress(name, rule({"/": f"{of}:80"})), service(of), odd]
+    return [ingress(name, rule({"/": f"{of}:80"}, f"{name}.example")), service(of), odd]
 
 
 def _address_type(name: str) -> Objects:
     of = f"{name}-svc"
     slices = [endpoints(of, "www.example.com", name=f"{of}-{t or 0}", address_type=t) for t in ("FQDN", "IPX", "")]
-    return [ingress(name, rule({"/": f"{of}:80"})), service(of), *slices]
+    return [ingress(name, rule({"/": f"{of}:80"}, f"{name}.example")), service(of), *slices]
 
 
 def _unknown_annotation(name: str) -> Objects:
@@ -146,7 +152,7 @@ _UNREADABLE = {
 
 
 def _invalid_annotation(name: str) -> Objects:
-    annotated = ingress(name, rule({"/": f"{name}-svc:80"}))
+    annotated = ingress(name, rule({"/": f"{name}-svc:80"}, f"{name}.example"))
     annotated.metadata.annotations.update({f"nodegate.dev/{key}": value for key, value in _UNREADABLE.items()})
     return [
         annotated,
@@ -174,25 +180,96 @@ def _default_backend_conflict(name: str) -> Objects:
 
 def _external_name_refused(name: str) -> Objects:
     of = f"{name}-svc"
-    return [ingress(name, rule({"/": f"{of}:80"})), service(of, spec=ServiceSpec("ExternalName", external_name="x.y"))]
+    return [
+        ingress(name, rule({"/": f"{of}:80"}, f"{name}.example")),
+        service(of, spec=ServiceSpec("ExternalName", external_name="x.y")),
+    ]
 
 
 def _unknown_app_protocol(name: str) -> Objects:
     of = f"{name}-svc"
-    return [ingress(name, rule({"/": f"{of}:80"})), service(of, ServicePort(80, app_protocol="carrier/pigeon"))]
+    return [
+        ingress(name, rule({"/": f"{of}:80"}, f"{name}.example")),
+        service(of, ServicePort(80, app_protocol="carrier/pigeon")),
+    ]
 
 
 def _upstream_not_verified(name: str) -> Objects:
     of = f"{name}-svc"
-    return [ingress(name, rule({"/": f"{of}:80"})), service(of, protocol="https")]
+    return [ingress(name, rule({"/": f"{of}:80"}, f"{name}.example")), service(of, protocol="https")]
 
 
 def _upstream_ca_not_found(name: str) -> Objects:
     of = f"{name}-svc"
-    return [ingress(name, rule({"/": f"{of}:80"})), service(of, protocol="https", upstream_ca="gone")]
+    return [
+        ingress(name, rule({"/": f"{of}:80"}, f"{name}.example")),
+        service(of, protocol="https", upstream_ca="gone"),
+    ]
 
 
-BROKEN: dict[ProblemCode, Callable[[str], Objects]] = {
+@cache
+def _lasting(hours: int) -> Pair:
+    """Return a key pair that is good for so many hours from now."""
+    return authority().sign("a.x", lasts=timedelta(hours=hours))
+
+
+def _secured(name: str, *secrets: Pair | None) -> list[Change]:
+    """Return an Ingress with a certificate and what its Secret holds, one after the other; None is nothing of use."""
+    entry = ingress(name, rule({"/": "app:80"}, f"{name}.example"), tls=(tls(f"{name}-cert", f"{name}.example"),))
+    data = [content.data if content else {"tls.crt": b"", "tls.key": b""} for content in secrets]
+    return upserts(entry, *(secret(f"{name}-cert", content) for content in data))
+
+
+def _invalid_certificate(name: str) -> list[Change]:
+    return _secured(name, pair("a.x"), None)
+
+
+def _certificate_expired(name: str) -> list[Change]:
+    return _secured(name, _lasting(-1))
+
+
+def _certificate_expires_soon(name: str) -> list[Change]:
+    return _secured(name, _lasting(7 * 24))
+
+
+def _listening(name: str, spec: ServiceSpec, age: int | None = None) -> list[Change]:
+    """Return an Ingress whose listener has a port, and the Service by which clients reach it."""
+    door = front_door(name, spec=spec, balanced=(_address(name, "198.51.100"),), age=age)
+    listener = ingress(name, rule({"/": "app:80"}, f"{name}.example"), listener_mode="dedicated")
+    return [*upserts(listener, door), Claimed(f"default/{name}/http", 10_000 + crc32(name.encode()) % 8_000)]
+
+
+def _address(name: str, network: str) -> str:
+    return f"{network}.{1 + crc32(name.encode()) % 254}"
+
+
+def _invalid_source_range(name: str) -> list[Change]:
+    ranges = ("10.0.0.0/33", "example.com", "192.0.2.0/24")
+    return _listening(name, ServiceSpec(cluster_ip=_address(name, "10.96.1"), load_balancer_source_ranges=ranges))
+
+
+def _invalid_frontend(name: str) -> list[Change]:
+    addresses = ("127.0.0.1", "224.0.0.1", "0.0.0.0", "10.1", "localhost")
+    return _listening(name, ServiceSpec(cluster_ip=_address(name, "10.96.2"), external_ips=addresses))
+
+
+def _frontend_family(name: str) -> list[Change]:
+    return _listening(name, ServiceSpec(cluster_ip=_address(name, "10.96.3"), external_ips=("2001:db8::1",)))
+
+
+def _frontend_conflict(name: str) -> list[Change]:
+    spec = ServiceSpec(cluster_ip="None", external_ips=(_address(name, "192.0.2"),))
+    return [*_listening(f"{name}-old", spec, age=1), *_listening(f"{name}-young", spec, age=2)]
+
+
+def _source_ranges_not_enforced(name: str) -> list[Change]:
+    """Return the Service of the shared listeners: there is one, whatever the name."""
+    namespace, service_name = Settings().publish_service
+    spec = ServiceSpec(load_balancer_source_ranges=("192.0.2.0/24", name))
+    return upserts(service(service_name, namespace=namespace, spec=spec))
+
+
+_OF_OBJECTS: dict[ProblemCode, Callable[[str], Objects]] = {
     codes.INGRESS_CLASS_UNKNOWN: _class_unknown,
     codes.INGRESS_CLASS_MISSING: _class_missing,
     codes.NAMESPACE_TERMINATING: _namespace_terminating,
@@ -219,15 +296,31 @@ BROKEN: dict[ProblemCode, Callable[[str], Objects]] = {
     codes.UPSTREAM_NOT_VERIFIED: _upstream_not_verified,
     codes.UPSTREAM_CA_NOT_FOUND: _upstream_ca_not_found,
 }
-"""A generator for every kind of problem that objects can have by themselves."""
-
-NEEDS_HISTORY = {codes.INVALID_CERTIFICATE, codes.CERTIFICATE_EXPIRED, codes.CERTIFICATE_EXPIRES_SOON}
-"""What takes a good object before a bad one, or time to pass."""
-
-NEEDS_LISTENER = {
-    codes.INVALID_SOURCE_RANGE,
-    codes.INVALID_FRONTEND,
-    codes.FRONTEND_FAMILY_NOT_BOUND,
-    codes.FRONTEND_CONFLICT,
+_OF_HISTORIES: dict[ProblemCode, Callable[[str], list[Change]]] = {
+    codes.INVALID_CERTIFICATE: _invalid_certificate,
+    codes.CERTIFICATE_EXPIRED: _certificate_expired,
+    codes.CERTIFICATE_EXPIRES_SOON: _certificate_expires_soon,
+    codes.INVALID_SOURCE_RANGE: _invalid_source_range,
+    codes.INVALID_FRONTEND: _invalid_frontend,
+    codes.FRONTEND_FAMILY_NOT_BOUND: _frontend_family,
+    codes.FRONTEND_CONFLICT: _frontend_conflict,
+    codes.SOURCE_RANGES_NOT_ENFORCED: _source_ranges_not_enforced,
 }
-"""What is wrong with a Service only once a listener has a port; ``test_redirects`` is about these."""
+
+BROKEN: tuple[ProblemCode, ...] = (*_OF_OBJECTS, *_OF_HISTORIES)
+"""Every kind of problem that there is a generator for."""
+
+DEDICATED = Settings()
+SHARED = Settings(listener_mode=ListenerMode.SHARED)
+HOST = Settings(listener_mode=ListenerMode.SHARED, expose=Expose.HOST)
+SETTINGS = {"dedicated listeners": DEDICATED, "shared listeners": SHARED, "listeners on the nodes' ports": HOST}
+
+
+def broken(code: ProblemCode, name: str) -> list[Change]:
+    """Return changes after which there is this problem; those of one object have to come in this order."""
+    return upserts(*_OF_OBJECTS[code](name)) if code in _OF_OBJECTS else _OF_HISTORIES[code](name)
+
+
+def possible(settings: Settings) -> list[ProblemCode]:
+    """Return the kinds of problems that there can be with these settings."""
+    return [code for code in BROKEN if code is not codes.SOURCE_RANGES_NOT_ENFORCED or settings is HOST]

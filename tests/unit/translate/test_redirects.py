@@ -16,6 +16,7 @@ from nodegate.translate.codes import (
     FRONTEND_FAMILY_NOT_BOUND,
     INVALID_FRONTEND,
     INVALID_SOURCE_RANGE,
+    SOURCE_RANGES_NOT_ENFORCED,
 )
 from nodegate.translate.redirects import SOURCE_RANGES_ANNOTATION
 from nodegate.translate.settings import Expose, Families, ListenerMode, Settings
@@ -89,6 +90,19 @@ def test_listeners_on_the_nodes_own_ports_have_no_redirect(expose: Expose) -> No
     door = service("nodegate", namespace="nodegate-system", spec=ServiceSpec(cluster_ip="10.96.0.1"))
     world = world_with(door, settings=Settings(listener_mode=ListenerMode.SHARED, expose=expose))
     assert world.names("redirect") == (["nodegate-system/nodegate/80"] if expose is Expose.REDIRECT else [])
+
+
+@pytest.mark.parametrize("expose", list(Expose))
+def test_source_ranges_that_clients_of_the_nodes_ports_pass_by_are_told_of(expose: Expose) -> None:
+    """The Service of the shared listeners cannot close ports of the nodes: who wrote its ranges has to know."""
+    spec = ServiceSpec(cluster_ip="10.96.0.1", load_balancer_source_ranges=("192.0.2.0/24",))
+    door = service("nodegate", namespace="nodegate-system", spec=spec)
+    world = world_with(door, settings=Settings(listener_mode=ListenerMode.SHARED, expose=expose))
+    found = [(problem.code, problem.field) for problem in world.problems.get(door.ref, ())]
+    told = [(SOURCE_RANGES_NOT_ENFORCED.code, "spec.loadBalancerSourceRanges[0]")]
+    assert found == (told if expose is Expose.HOST else [])
+    world.change(Upsert(service("nodegate", namespace="nodegate-system", spec=ServiceSpec(cluster_ip="10.96.0.1"))))
+    assert not world.problems.get(door.ref)
 
 
 def test_the_oldest_of_those_that_want_an_address_gets_it_until_it_is_gone() -> None:

@@ -166,6 +166,14 @@ INVALID_SOURCE_RANGE = ProblemCode(
     "balancer's addresses stay closed to all that no other range of the Service lets in.",
     "Write CIDRs such as 192.0.2.0/24 or 2001:db8::/32.",
 )
+SOURCE_RANGES_NOT_ENFORCED = ProblemCode(
+    "SourceRangesNotEnforced",
+    "With --expose host clients connect to ports of the nodes, where nothing asks whom the Service of the shared "
+    "listeners lets in: its source ranges hold for its own addresses only.",
+    "Say who may connect with the annotation nodegate.dev/allow-ranges of each Ingress, or close the nodes' ports to "
+    "others with a firewall, and take the ranges off the Service.",
+    Severity.WARNING,
+)
 INVALID_FRONTEND = ProblemCode(
     "InvalidFrontend",
     "An address of a Service by which clients reach listeners is none that they could connect to: it is left out.",
@@ -215,6 +223,7 @@ CODES = (
     UPSTREAM_NOT_VERIFIED,
     UPSTREAM_CA_NOT_FOUND,
     INVALID_SOURCE_RANGE,
+    SOURCE_RANGES_NOT_ENFORCED,
     INVALID_FRONTEND,
     FRONTEND_FAMILY_NOT_BOUND,
     FRONTEND_CONFLICT,

@@ -11,7 +11,7 @@ from nodegate.translate import codes
 from nodegate.translate.frontends import SHARED
 from nodegate.translate.index import Index
 from nodegate.translate.names import ObjectName, Scheme, ingress_ref, listener_name, route_name, service_ref
-from nodegate.translate.redirects import Asked, Place, RedirectKey, asked, resource
+from nodegate.translate.redirects import Asked, Place, RedirectKey, asked, resource, written_ranges
 from nodegate.translate.settings import Expose
 
 
@@ -24,10 +24,27 @@ def make_redirects(index: Index) -> None:
     """Make the redirects of the marked Services, and of those that ask for the same places."""
     touched: set[RedirectKey] = set()
     for service in index.dirty.redirects:
+        _note_open_nodes(index, service)
         for scheme in Scheme:
             touched |= _ask(index, RedirectKey(service, scheme.service_port), scheme)
     for key in touched:
         _settle(index, key)
+
+
+def _note_open_nodes(index: Index, name: ObjectName) -> None:
+    """Say which source ranges nothing enforces: those of the shared listeners' Service, where nodes have its ports."""
+    upstream = index.objects.services.get(name)
+    bypassed = index.settings.expose is Expose.HOST and name == index.settings.publish_service
+    ranges = written_ranges(upstream.service) if upstream and bypassed else ()
+    problems = tuple(
+        codes.SOURCE_RANGES_NOT_ENFORCED.found(
+            service_ref(name),
+            field,
+            f"Clients outside {text} are let in as well: they connect to the nodes' own ports.",
+        )
+        for field, text in ranges
+    )
+    index.findings.replace(("open nodes", name), {service_ref(name): problems} if problems else {})
 
 
 def _ask(index: Index, key: RedirectKey, scheme: Scheme) -> set[RedirectKey]:

@@ -115,6 +115,17 @@ def resource(wanted: Asked, places: Iterable[Place]) -> Resource:
     return Resource(REDIRECT, wanted.key.name, serialised(message), refs=refs, causes=wanted.causes)
 
 
+def written_ranges(service: Service) -> Iterator[tuple[str, str]]:
+    """Yield the source ranges of a Service as they are written, each with its field."""
+    if service.spec.load_balancer_source_ranges:
+        for number, text in enumerate(service.spec.load_balancer_source_ranges):
+            yield f"spec.loadBalancerSourceRanges[{number}]", text.strip()
+    else:
+        value = service.metadata.annotations.get(SOURCE_RANGES_ANNOTATION, "").strip()
+        for text in value.split(",") if value else ():
+            yield f"metadata.annotations[{SOURCE_RANGES_ANNOTATION}]", text.strip()
+
+
 class _Reader:
     """Reads one Service and collects its problems on the way."""
 
@@ -126,22 +137,13 @@ class _Reader:
     def ranges(self) -> tuple[bool, tuple[str, ...]]:
         """Return whether source ranges are declared, and those of them that can be read."""
         found = set()
-        written = list(self._written_ranges())
+        written = list(written_ranges(self._service))
         for field, text in written:
             try:
                 found.add(network(text))
             except UnreadableError as error:
                 self.problems.append(codes.INVALID_SOURCE_RANGE.found(self._service.ref, field, str(error)))
         return bool(written), tuple(sorted(found))
-
-    def _written_ranges(self) -> Iterator[tuple[str, str]]:
-        if self._service.spec.load_balancer_source_ranges:
-            for number, text in enumerate(self._service.spec.load_balancer_source_ranges):
-                yield f"spec.loadBalancerSourceRanges[{number}]", text.strip()
-        else:
-            value = self._service.metadata.annotations.get(SOURCE_RANGES_ANNOTATION, "").strip()
-            for text in value.split(",") if value else ():
-                yield f"metadata.annotations[{SOURCE_RANGES_ANNOTATION}]", text.strip()
 
     def frontends(self, port: int, *, restricted: bool) -> Iterator[tuple[Place, Frontend]]:
         """Yield the places of a port; of a place that is there twice, the last one is the restricted one."""
