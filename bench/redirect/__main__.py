@@ -23,7 +23,7 @@ FIGURES = (
     Figure("rate", "/ direct", "{:.3f}"),
     Figure("rate_low", "quartiles", "{:.3f}"),
     Figure("rate_high", "", "{:.3f}"),
-    Figure("flat", "/ one Service", "{:.2f}"),
+    Figure("flat", "/ first size", "{:.2f}"),
     Figure("cpu_us", "CPU us each", "{:.1f}"),
     Figure("cpu", "/ direct", "{:.3f}"),
     Figure("p50_us", "p50 us"),
@@ -43,7 +43,13 @@ Figures = dict[str, float]
 
 @click.command()
 @click.option("--modes", metavar="NAME,...", default=",".join((TRACKED, *MODES)), help="What to measure.")
-@click.option("--rounds", default=12, show_default=True, help="So often everyone is compared to direct connections.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(2),
+    default=8,
+    show_default=True,
+    help="So often everyone is compared to direct connections.",
+)
 @click.option("--sizes", metavar="SERVICES:LISTENERS,...", default="", help="Only these sizes.")
 @click.option("--only", type=click.Choice(["connections", "rules"]), help="Leave out the other tables.")
 def main(modes: str, rounds: int, sizes: str, only: str | None) -> None:

@@ -108,6 +108,23 @@ def test_a_listener_that_is_gone_is_a_refusal_and_its_return_is_enough(node: Wor
     assert who(connect(node)) == {"second"}
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_listener_that_is_gone_refuses_the_frames_of_a_bridge_as_well(mode: str) -> None:
+    """Whether the agent has noticed or not: with ``bridge-nf-call-iptables`` frames of pods take another road."""
+    with world(mode, KUBE_PROXY_OF.get(mode, "kube-proxy iptables, endpoints"), bridged=True) as node:
+        servers = node.listen()
+        node.apply(service())
+        assert who(connect(node, ("pod1",))) == {ENVOY}
+        for server in servers:
+            server.end()
+        unnoticed = {connection.outcome for connection in connect(node, ("pod1",))}
+        node.apply(service())
+        assert (unnoticed, {connection.outcome for connection in connect(node, ("pod1",))}) == (
+            {"refused"},
+            {"refused"},
+        )
+
+
 def test_a_listener_moves_to_another_port_without_a_refused_connection(node: World) -> None:
     """A new port is a new listener beside the old one, and frontends move when it listens (redirect 5)."""
     node.apply(service())
