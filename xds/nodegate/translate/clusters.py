@@ -94,7 +94,8 @@ def cluster(
 
     ``authority_fault`` says why a Secret cannot verify endpoints, as a sentence; empty when it can.
     """
-    message, refs, problems = Cluster(), [], _Problems(service_ref(key.service))
+    ref = upstream.service.ref if upstream else service_ref(key.service)
+    message, refs, problems = Cluster(), [], _Problems(ref)
     message.CopyFrom(_TEMPLATE)
     message.name = name = key.name
     dns_name = _allowed_name(key, upstream, settings) if upstream else ""
@@ -114,7 +115,7 @@ def cluster(
         message.ClearField("transport_socket")
     elif authority:
         refs.append((SECRET, authority_name(authority)))
-    resource = Resource(CLUSTER, name, serialised(message), refs=tuple(refs), causes=(service_ref(key.service),))
+    resource = Resource(CLUSTER, name, serialised(message), refs=tuple(refs), causes=(ref,))
     return BuiltCluster(resource, not dns_name, authority, bool(fault), problems.by_object())
 
 

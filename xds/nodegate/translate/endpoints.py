@@ -93,7 +93,8 @@ def assignment(
         if not usable and not upstream.is_external:
             message = f"No endpoint of port {key.port} is ready."
             problems.report(upstream.service.ref, codes.NO_ENDPOINTS, "spec.ports", message)
-    causes = (*(endpoint_slice.ref for endpoint_slice in ordered), service_ref(key.service))
+    ref = upstream.service.ref if upstream else service_ref(key.service)
+    causes = (*(endpoint_slice.ref for endpoint_slice in ordered), ref)
     locality = _locality(upstream) if upstream else Locality.ANY
     if locality is Locality.ANY or not usable:
         body = _serialised(name, usable, Locality.ANY, ("", ""))

@@ -12,7 +12,7 @@ from nodegate.translate.frontends import Frontend
 from nodegate.translate.hosts import ANY_HOST, is_wildcard
 from nodegate.translate.index import Index, Unit
 from nodegate.translate.listeners import Chain, Place, listener
-from nodegate.translate.names import ClusterKey, ObjectName, Scheme, ingress_ref, listener_name, route_name
+from nodegate.translate.names import ClusterKey, ObjectName, Scheme, listener_name, route_name
 from nodegate.translate.plan import Backend, Plan
 from nodegate.translate.redirecting import mark_redirects
 from nodegate.translate.route_table import RouteTable, route_configuration
@@ -153,15 +153,15 @@ def _listen(index: Index, frontend: Frontend, base: str, scheme: Scheme, port: i
     index.work["listener"] += 1
     index.listening[base] = port
     place = Place(base, port, scheme, redirected=not _on_host(index, frontend))
-    index.emit(listener(place, index.settings, chains, frontend.chain_bytes, _causes(frontend, scheme)))
+    index.emit(listener(place, index.settings, chains, frontend.chain_bytes, _causes(index, frontend, scheme)))
 
 
-def _causes(frontend: Frontend, scheme: Scheme) -> tuple[Ref, ...]:
+def _causes(index: Index, frontend: Frontend, scheme: Scheme) -> tuple[Ref, ...]:
     """Return what a listener is made from; on shared ones that is only what declares TLS, the rest is in its routes."""
     names = frontend.members
     if frontend.is_shared:
         names = set().union(*frontend.declared.values()) if scheme is Scheme.HTTPS else set()
-    return tuple(sorted(map(ingress_ref, names)))
+    return tuple(sorted(index.plans[name].ref for name in names))
 
 
 def _close(index: Index, base: str, unless: int | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -41,6 +42,7 @@ class PathMatch(NamedTuple):
         return f"{self.kind.name.lower()} path {self.path}"
 
 
+@lru_cache(maxsize=1024)  # few paths are on most Ingresses
 def path_match(path_type: str, path: str, regex: RegexMode | None = None) -> PathMatch:
     """Return what a valid path matches.
 
@@ -59,6 +61,7 @@ _ASCII = "".join(map(chr, range(0x21, 0x7F)))
 """Left as they are: only other characters are percent-encoded, as clients send them."""
 
 
+@lru_cache(maxsize=1024)
 def path_fault(path_type: str, path: str, regex: RegexMode | None = None) -> str:
     """Say why no request can match this path, as a sentence; empty when one can.
 

@@ -159,7 +159,9 @@ class _Planner:
         if service is None or not _NAME.fullmatch(service.name) or bool(service.port.name) == bool(service.port.number):
             self.report(codes.INVALID_BACKEND, field, "The backend does not name one Service and one port of it.")
             return Backend(None, "", field)
-        return Backend((self._ref.namespace, service.name), service.port.name or str(service.port.number), field)
+        return Backend(
+            (self._ref.namespace, service.name), service.port.name or intern(str(service.port.number)), field
+        )
 
     def tls(self, entries: Iterable[IngressTLS], rule_hosts: tuple[str, ...]) -> tuple[PlannedTLS, ...]:
         planned = []
