@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from nodegate.server.protocol.decode import decode_request
-from nodegate.server.protocol.request import ProtocolError, Variant
+from nodegate.server.protocol.request import ClientNode, ProtocolError, Request, Variant
 from nodegate.server.protocol.stream import Stream, StreamOptions
+from nodegate.snapshot.facts import NodeFacts
 from nodegate.snapshot.target import Target
 from tests.protocol.wire import NODE_ID, Wire
 
@@ -36,6 +37,16 @@ def test_a_request_without_a_type_ends_the_stream(variant: str) -> None:
     """On the aggregated stream nobody can guess it (xds-protocol 2)."""
     with pytest.raises(ProtocolError, match="type_url"):
         Wire(variant, "CDS c1").play("<-- NODE")
+
+
+def test_types_that_nobody_serves_are_bounded() -> None:
+    """A client that makes up types would cost everybody else the time to look at them (xds-protocol 2)."""
+    stream, node = Stream(Variant.DELTA), ClientNode("n", "", NodeFacts())
+    for number in range(50):
+        stream.on_request(Request(f"type-{number}", node=node))
+    stream.on_request(Request("type-0", node=node))
+    with pytest.raises(ProtocolError, match="may ask for 50 types"):
+        stream.on_request(Request("type-50", node=node))
 
 
 def test_a_type_nobody_serves_is_tolerated_in_delta() -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import grpc.aio
 import pytest
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
+from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
 
 from nodegate.debug.plain import plain_resource
 from nodegate.debug.shell import ROWS, duration
 from nodegate.snapshot.resource import Resource
-from nodegate.snapshot.type_urls import SECRET
-from tests.unit.debug.plane import BROKEN, SECRET_WORD, SHOP, TLS_SECRET, plane, proxy
+from nodegate.snapshot.type_urls import CLUSTER, ROUTE, SECRET
+from tests.unit.debug.plane import BROKEN, METHOD, SECRET_WORD, SHOP, TLS_SECRET, plane, proxy
 
 LISTS = ("/debug/", "/debug/objects", "/debug/target", "/debug/problems", "/debug/proxies")
 
@@ -171,6 +173,23 @@ async def test_what_a_proxy_rejects_is_shown_in_its_words_with_the_object_that_c
         assert "no such thing" in str([client for client in clients if client["node_id"] == "n2"])
         _, text, _ = await p.page("/debug/proxies")
         assert "no such thing" in text
+
+
+async def test_what_a_proxy_waits_for_is_shown(folder: Path) -> None:
+    """One that acknowledges no clusters is sent no routes to them yet (xds-protocol 42)."""
+    async with plane(folder) as p, grpc.aio.insecure_channel(str(p.running.xds_address)) as channel:
+        call = channel.stream_stream(METHOD, request_serializer=DeltaDiscoveryRequest.SerializeToString)()
+        for type_url, names in ((CLUSTER, []), (ROUTE, ["shop/web/http"])):
+            request = DeltaDiscoveryRequest(type_url=type_url, resource_names_subscribe=names)
+            request.node.id = "n1"
+            await call.write(request)
+        await p.until("/debug/proxies", lambda data: data["proxies"] and len(data["proxies"][0]["types"]) > 1)
+        sentence = "shop/web/http waits until the client has acknowledged cluster shop/web/80"
+        types = {one["type"]: one for one in (await p.json("/debug/proxies"))["proxies"][0]["types"]}
+        assert types["route"]["waiting"] == [sentence]
+        assert not types["route"]["synced"]
+        assert f"route: {sentence}" in (await p.page("/debug/proxies"))[1]
+        assert (await p.json("/debug/"))["proxies_synced"] == 0
 
 
 async def test_a_list_can_be_filtered_and_a_long_one_is_cut_for_people_only(folder: Path) -> None:

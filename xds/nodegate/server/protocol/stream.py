@@ -23,6 +23,9 @@ from nodegate.snapshot.resource import Resource
 from nodegate.snapshot.target import Target
 from nodegate.snapshot.type_urls import CLUSTER, ENDPOINT, SEND_ORDER
 
+_MOST_TYPES = 50
+"""How many types one stream may ask for, many more than there are: each is looked at with every change."""
+
 
 @dataclass(frozen=True, slots=True)
 class StreamOptions:
@@ -77,7 +80,8 @@ class Stream:
     def on_request(self, request: Request) -> Refusal | None:
         """Take in a request; return the refusal if it is a NACK of the outstanding response.
 
-        Raises ProtocolError when the first request names no node (1) or the request names no type (2).
+        Raises ProtocolError when the first request names no node (1), the request names no type (2), or one type too
+        many.
         """
         if not request.type_url:
             message = "A request on the aggregated stream has to carry a type_url."
@@ -173,6 +177,9 @@ class Stream:
     def _state(self, type_url: str) -> TypeState:
         state = self.states.get(type_url)
         if state is None:
+            if len(self.states) >= _MOST_TYPES:
+                message = f"A stream may ask for {_MOST_TYPES} types; this one asks for more."
+                raise ProtocolError(message)
             assert self.node is not None  # noqa: S101  # set by the first request
             state = self.states[type_url] = TypeState(type_url, self.variant, self.node.facts)
             self._ordered = sorted(self.states.values(), key=lambda one: _place(one.type_url))
