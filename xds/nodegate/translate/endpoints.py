@@ -232,7 +232,7 @@ def _serialised(name: str, usable: dict[Address, Place], locality: Locality, cli
 def _around_address(size: int, port: int, state: State) -> tuple[bytes, ...]:
     """Return what stands in a locality's bytes before and after an endpoint's address of this size.
 
-    A message for each endpoint took three times as long as these bytes do.
+    With a message for each endpoint it took 11 us for ten of them in place of 5.
     """
     locality = endpoint_components_pb2.LocalityLbEndpoints()
     endpoint = locality.lb_endpoints.add()
