@@ -205,3 +205,18 @@ def test_a_question_and_a_change_that_come_together_are_both_answered() -> None:
     wire.put("CDS c1@2")
     wire.ready = True
     wire.play(".. 0s | ->CDS n2[c1@2,c2]")
+
+
+def test_what_changes_while_it_waits_for_its_trial_is_sent_after_it() -> None:
+    """The other half is still sent without any other, or nobody could be blamed for it (xds-protocol 35)."""
+    Wire("delta", "EDS a, EDS b, EDS c, EDS d").play("""
+        <-EDS sub[a,b,c,d] NODE | ->EDS n1[a,b,c,d] | <-EDS n1 error{no} | ->EDS n2[a,b] | ++ EDS c@2 ; ..
+        <-EDS n2 | ->EDS n3[d] | <-EDS n3 | ->EDS n4[c@2] | <-EDS n4 ; ..
+    """)
+
+
+def test_a_server_without_redirects_takes_listeners_away_at_once() -> None:
+    """There is nobody to wait for (xds-protocol 30)."""
+    Wire("delta", "LDS l1, SRD shop/a/80(l1)").play("""
+        <-LDS NODE | ->LDS n1[l1] | <-LDS n1 | -- LDS l1, SRD shop/a/80 ; ->LDS n2[] removed[l1]
+    """)

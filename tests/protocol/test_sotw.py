@@ -74,6 +74,14 @@ def test_a_stale_request_is_not_answered_but_its_names_count() -> None:
     """)
 
 
+def test_only_the_answer_to_the_last_response_asks_for_endpoints_again() -> None:
+    """Clusters come on another stream: the same request again means that one of them changed (xds-protocol 26, 14)."""
+    Wire("sotw", "EDS c1").play("""
+        <-EDS [c1] NODE | ->EDS v1 n1[c1] | <-EDS [c1] v1 n1 | <-EDS [c1] v1 nOld ; .. | <-EDS [c1] v1 n1 error{no} ; ..
+        <-EDS [c1] vOld n1 ; .. | <-EDS [c1] v1 n1 | ->EDS v1 n2[c1] | <-EDS [c1] v1 n2 ; ..
+    """)
+
+
 def test_one_response_of_a_type_is_unanswered_at_most() -> None:
     """What changes meanwhile is merged into the next (xds-protocol 14, 49)."""
     Wire("sotw", "CDS c1").play("""

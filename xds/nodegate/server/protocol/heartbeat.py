@@ -17,11 +17,10 @@ from nodegate.snapshot.resource import Resource, set_version
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """The content of one heartbeat response: ``carried`` resources."""
+    """The content of one heartbeat response."""
 
     version: str
     body: bytes
-    carried: int
 
 
 class Heartbeat:
@@ -56,7 +55,7 @@ class Heartbeat:
         if not held:
             return None
         version = set_version(state.ledger.digest)
-        return Beat(version, b"".join(self._entry(state, one, version) for one in held), len(held))
+        return Beat(version, b"".join(self._entry(state, one, version) for one in held))
 
     def _entry(self, state: TypeState, held: Resource, version: str) -> bytes:
         if state.whole_set:

@@ -30,13 +30,11 @@ WRAPPING_FEATURES = frozenset({"xds.config.supports-resource-in-sotw", "xds.conf
 
 
 class Response(Struct, frozen=True):
-    """One response ready for the wire. ``resources`` and ``removed`` count what it carries."""
+    """One response ready for the wire."""
 
     type_url: str
     nonce: str
     data: bytes
-    resources: int
-    removed: int
 
 
 class Framing(Struct, frozen=True):

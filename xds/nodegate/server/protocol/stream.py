@@ -212,16 +212,10 @@ class Stream:
             self._follow_with_endpoints(sent)
         if self._heartbeat is not None:
             self._heartbeat.began(state, self._now)
-        return self._response(state, outstanding.version, outstanding.nonce, parts, len(sent) - len(removed), removed)
+        return self._response(state, outstanding.version, outstanding.nonce, parts, removed)
 
     def _response(
-        self,
-        state: TypeState,
-        version: str,
-        nonce: str,
-        parts: Iterable[bytes],
-        carried: int,
-        removed: Sequence[str] = (),
+        self, state: TypeState, version: str, nonce: str, parts: Iterable[bytes], removed: Iterable[str] = ()
     ) -> Response:
         data = encode(
             self.variant,
@@ -232,7 +226,7 @@ class Stream:
             removed=removed if self.variant is Variant.DELTA else (),
             identifier=self.options.identifier,
         )
-        return Response(state.type_url, nonce, data, carried, len(removed))
+        return Response(state.type_url, nonce, data)
 
     def _next_nonce(self) -> str:
         self._nonce += 1
@@ -256,7 +250,7 @@ class Stream:
             return None
         for state in self._ordered:
             if beat := self._heartbeat.next(state, self._now):
-                return self._response(state, beat.version, self._next_nonce(), (beat.body,), beat.carried)
+                return self._response(state, beat.version, self._next_nonce(), (beat.body,))
         return None
 
 
