@@ -17,7 +17,9 @@ from tests.e2e.rig.backend import NAMES
 from tests.e2e.rig.manifests import Manifest
 from tests.e2e.rig.site import Site
 
-RATE = 500
+LEAST, RATE = 500, 550
+"""Requests per second that there have to be, and that are sent: a busy machine is late at times."""
+
 LONGEST_GAP = 0.02
 """Seconds between two events of one move; below the hold-off of 50 ms, in which a change is one change (DESIGN 3.1)."""
 
@@ -81,7 +83,7 @@ def move_under_load(site: Site, moves: int, stream_seconds: float, seed: int) ->
     report = load.finish()
     report.require_flawless()
     assert report.streams_complete
-    assert report.sent / report.seconds > 0.9 * RATE
+    assert report.sent / report.seconds >= LEAST
     site.envoy.require_content()
     site.envoy.wait_until(lambda: site.envoy.clusters_of(site.namespace) == last, what="the end of all other clusters")
     retried = sum(site.envoy.stats("vhost.*upstream_rq_retry$|no_cluster$").values())
@@ -92,7 +94,7 @@ def move_under_load(site: Site, moves: int, stream_seconds: float, seed: int) ->
 def test_no_request_is_lost_when_routes_and_services_move(
     site: Site, record_property: Callable[[str, object], None]
 ) -> None:
-    """Twelve moves at 500 requests a second, a stream and a WebSocket open on the first cluster all the time."""
+    """Twelve moves at 500 requests a second and more, a stream and a WebSocket open on the first cluster all along."""
     record_property("load", move_under_load(site, moves=12, stream_seconds=10, seed=random.randrange(2**32)))
 
 
