@@ -113,11 +113,13 @@ def test_who_asks_for_half_of_the_names_or_more_holds_them_by_reference(asked: s
     wire.play("++ EDS d@2 ; .. | ++ EDS a@2 ; ->EDS n2[a@2]")
 
 
-def test_who_holds_it_all_and_drops_names_is_sent_its_own_from_then_on() -> None:
-    """What it does not ask for any more is neither sent nor counted."""
+def test_who_holds_it_all_and_drops_names_is_sent_what_it_asks_for_still() -> None:
+    """Alike with whoever needs just that."""
     wire = Wire("delta", "EDS a, EDS b, EDS c")
     wire.play("<-EDS sub[a,b,c] NODE | ->EDS n1[a,b,c] | <-EDS n1 | <-EDS unsub[c]")
     wire.play("++ EDS c@2 ; .. | ++ EDS a@2 ; ->EDS n2[a@2]")
+    assert sent_alike(wire, "EDS") == ["a"]
+    wire.play("<-EDS n2 ; .. | ++ EDS c@3, EDS b@2 ; ->EDS n3[b@2]")
     assert sent_alike(wire, "EDS") is None
 
 
