@@ -159,9 +159,10 @@ class Translation(Generic[Index]):
         gone = isinstance(change, Delete) or (isinstance(change, Claimed) and change.port is None)
         if isinstance(change, Upsert | Delete):
             self._accepted.pop(("quarantine", change.ref), None)
-        self._accepted.pop(_key(change), None)
+        key = _key(change)
+        self._accepted.pop(key, None)
         if not gone:
-            self._accepted[_key(change)] = change
+            self._accepted[key] = change
 
     def _note(self, changed: Changed) -> None:
         _update(self._entries, changed.resources)

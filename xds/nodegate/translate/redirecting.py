@@ -33,9 +33,10 @@ def make_redirects(index: Index) -> None:
 
 def _note_open_nodes(index: Index, name: ObjectName) -> None:
     """Say which source ranges nothing enforces: those of the shared listeners' Service, where nodes have its ports."""
+    if index.settings.expose is not Expose.HOST or name != index.settings.publish_service:
+        return
     upstream = index.objects.services.get(name)
-    bypassed = index.settings.expose is Expose.HOST and name == index.settings.publish_service
-    ranges = written_ranges(upstream.service) if upstream and bypassed else ()
+    ranges = written_ranges(upstream.service) if upstream else ()
     problems = tuple(
         codes.SOURCE_RANGES_NOT_ENFORCED.found(
             service_ref(name),
