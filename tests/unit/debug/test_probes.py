@@ -12,6 +12,8 @@ from nodegate.app import control_plane
 from nodegate.debug.probes import Readiness
 from nodegate.debug.state import Durations, State
 from nodegate.errors import SourceError, StateError, TransportError, UsageError
+from nodegate.model.problem import Problem
+from nodegate.model.refs import Kind, Ref
 from nodegate.settings import ServeSettings, TcpAddress
 from tests.unit.debug.plane import ANY_PORT, BROKEN, SHOP, plane, proxy
 
@@ -45,6 +47,16 @@ def test_ready_is_after_the_first_listing_its_snapshot_and_the_open_endpoint() -
     assert readiness.missing() == ""
     readiness.drain()
     assert "shutting down" in readiness.missing()
+
+
+def test_who_is_not_ready_says_what_stands_in_the_way() -> None:
+    """A rule that is missing, above all: it is what keeps a control plane in a cluster from ever being ready."""
+    denied = Problem(Ref(Kind.NODE, "", "*"), "AccessDenied", "", "nodes may not be listed.", "Add the rule.")
+    state = State(sources=(denied, denied))
+    assert Readiness(state).missing() == (
+        "The source has not listed everything yet. nodes may not be listed. Add the rule. "
+        "And 1 more: see /debug/problems."
+    )
 
 
 def test_what_an_earlier_run_kept_is_enough_to_be_ready() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from nodegate.debug.state import State
+from nodegate.model.problem import Severity
 
 
 @dataclass(slots=True)
@@ -28,12 +29,19 @@ class Readiness:
         if self.draining:
             return "The control plane is shutting down."
         if not self.state.synced and not self.state.stale:
-            return "The source has not listed everything yet."
+            return " ".join(("The source has not listed everything yet.", *self._reasons()))
         if not self.state.publications:
             return "No snapshot has been published yet."
         if not self.open:
             return "The xDS endpoint is not open yet."
         return ""
+
+    def _reasons(self) -> Iterator[str]:
+        """Yield what is known to stand in the way, of the source itself: a rule that is missing, for instance."""
+        found = [one for one in self.state.sources if one.severity is not Severity.INFO]
+        yield from (f"{one.message} {one.remedy}" for one in found[:1])
+        if len(found) > 1:
+            yield f"And {len(found) - 1} more: see /debug/problems."
 
 
 def probes_app(readiness: Readiness, metrics: Callable[[], bytes]) -> web.Application:

@@ -7,8 +7,9 @@ from enum import IntEnum
 
 import structlog
 
-from nodegate.model.problem import Problem, Severity
+from nodegate.model.problem import Problem
 from nodegate.model.refs import Ref
+from nodegate.source.problem_log import log_difference
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +50,7 @@ class Problems:
             after = tuple(problem for one in Finder for problem in self._found[one].get(ref, ()))
             if after:
                 self.by_object[ref] = after
-            _log_difference(before, after)
+            log_difference(log, before, after)
             if before != after:
                 self.on_change(ref, after)
 
@@ -57,15 +58,3 @@ class Problems:
         """Take over everything a finder says now."""
         gone: dict[Ref, tuple[Problem, ...]] = {ref: () for ref in self._found[finder] if ref not in found}
         self.note(finder, {**gone, **found})
-
-
-def _log_difference(before: tuple[Problem, ...], after: tuple[Problem, ...]) -> None:
-    """Log every problem once when it comes, and once when it is gone."""
-    known, left = {one.identity for one in before}, {one.identity for one in after}
-    for problem in after:
-        if problem.identity not in known:
-            level = log.error if problem.severity is Severity.ERROR else log.warning
-            level(str(problem), code=problem.code, object=str(problem.ref))
-    for problem in before:
-        if problem.identity not in left:
-            log.info("Solved: %s", problem, code=problem.code, object=str(problem.ref))

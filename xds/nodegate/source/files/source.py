@@ -9,13 +9,14 @@ import structlog
 
 from nodegate.errors import SourceError
 from nodegate.model.changes import Batch
-from nodegate.model.problem import Problem, Severity
+from nodegate.model.problem import Problem
 from nodegate.source import codes
 from nodegate.source.files.last_good import LastGood
 from nodegate.source.files.manifest import file_ref
 from nodegate.source.files.reader import FolderReader
 from nodegate.source.files.state import FolderState, changes_between
 from nodegate.source.files.watch import POLL, FolderWatch
+from nodegate.source.problem_log import log_difference
 
 _SCANS_APART = 50  # looking without cause takes at most 2 % of a processor: 5,000 files take 0.06 s
 _LONGEST_POLL = 60.0  # seconds
@@ -89,7 +90,7 @@ class _Follower:
         found = (*self._reader.problems, *self._state_problem)
         if before is not None and not changes and found == self._problems:
             return None
-        self._log_problems(self._problems, found)
+        log_difference(self._log, self._problems, found)
         self._delivered, self._problems = state, found
         return Batch(changes, True, found)
 
@@ -102,14 +103,3 @@ class _Follower:
         except OSError as error:
             message = f"The last good manifests cannot be written: {error.strerror or error}."
             self._state_problem = (codes.STATE_NOT_WRITTEN.found(file_ref(str(self._last_good.folder)), "", message),)
-
-    def _log_problems(self, before: tuple[Problem, ...], after: tuple[Problem, ...]) -> None:
-        """Log every problem once, when it comes, and once when it is gone."""
-        known, left = set(before), set(after)
-        for problem in after:
-            if problem not in known:
-                log = self._log.error if problem.severity is Severity.ERROR else self._log.warning
-                log(str(problem), code=problem.code, object=str(problem.ref), location=problem.location)
-        for problem in before:
-            if problem not in left:
-                self._log.info(f"Solved: {problem}", code=problem.code, object=str(problem.ref))

@@ -7,8 +7,11 @@ import random
 import time
 from asyncio import TaskGroup, get_running_loop
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import MappingProxyType
+
+import structlog
 
 from nodegate.model.changes import Batch, ObjectChange, Upsert
 from nodegate.model.objects import Object
@@ -19,6 +22,9 @@ from nodegate.source.kubernetes.answers import Refused
 from nodegate.source.kubernetes.backoff import Recovery
 from nodegate.source.kubernetes.informer import Api, Informer
 from nodegate.source.kubernetes.resources import WATCHED
+from nodegate.source.problem_log import log_difference
+
+log = structlog.get_logger(__name__)
 
 _FORBIDDEN = 403
 
@@ -88,11 +94,15 @@ class KubernetesSource:
         told: tuple[Problem, ...] = ()
         synced = False
         if self._stored and not await self._is_listed_soon():
-            yield self._tell_stored()
+            stale = self._tell_stored()
+            log_difference(log, told, stale.problems)
+            told = stale.problems
+            yield stale
         while True:
             await self._news.wait()
             self._news.clear()
             changes, problems = self._drain(), self._problems()
+            log_difference(log, told, problems)
             was_synced, synced = synced, synced or self._synced()
             slices = tuple(change for change in changes if change.ref.kind is Kind.ENDPOINT_SLICE)
             others = tuple(change for change in changes if change.ref.kind is not Kind.ENDPOINT_SLICE)
@@ -159,14 +169,14 @@ class KubernetesSource:
             return []
         since = _shown(self._stored_since)
         message = f"What an earlier run kept is served since {since}; not listed yet: {', '.join(unlisted)}."
-        return [codes.SERVED_FROM_STATE.found(_SERVER, "", message)]
+        return [replace(codes.SERVED_FROM_STATE.found(_SERVER, "", message), about="state")]
 
     def _unreachable(self, silent: Sequence[Informer]) -> Problem:
         first = min(silent, key=lambda informer: informer.trouble_since)
         when = _shown(self._epoch + first.trouble_since)
         whose = ", ".join(sorted({informer.resource.plural for informer in silent}))
         message = f"The API server has not served {whose} since {when}: {first.trouble}"
-        return codes.API_UNREACHABLE.found(_SERVER, "", message)
+        return replace(codes.API_UNREACHABLE.found(_SERVER, "", message), about="server")
 
 
 def _shown(time: float) -> str:
