@@ -22,7 +22,7 @@ class Audit:
         policy.write_text(
             json.dumps({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": stages, "rules": rules})
         )
-        self.flags = {"audit_policy_file": str(policy), "audit_log_path": str(self._log)}
+        self.flags = {"audit-policy-file": str(policy), "audit-log-path": str(self._log)}
 
     def used(self) -> set[Rule]:
         """Return every rule that was needed for what was done."""

@@ -43,7 +43,7 @@ class Cluster:
         self._server_keys = self.pki.server(self.address)
         self._account_keys = self.pki.service_accounts()
         self.admin = self.pki.client("admin", "system:masters")
-        self.kubeconfig = self.write_kubeconfig("admin", _by_files(self.admin))
+        self.kubeconfig = self.write_kubeconfig("admin", by_files(self.admin))
         self._running: dict[str, Child] = {}
 
     def server_at(self, port: int) -> str:
@@ -79,22 +79,27 @@ class Cluster:
         }
         self._start("etcd", flags)
 
-    def start_api_server(self, port: int = PORT, **more: str) -> None:
+    def start_api_server(
+        self, port: int = PORT, more: Mapping[str, str] | None = None, *, pki: Pki | None = None
+    ) -> None:
         """Start an API server, and wait until it is ready; there may be several, each on a port of its own.
 
-        ``more`` are flags besides those that all of them have.
+        ``more`` are flags besides those that all of them have; ``pki`` are other keys than the cluster's, for itself
+        and for those that it lets in by certificate.
         """
-        flags = {**self._api_server(port), **{name.replace("_", "-"): value for name, value in more.items()}}
+        flags = {**self._api_server(port), **(more or {})}
+        config = self.kubeconfig
+        if pki is not None:
+            keys = pki.server(self.address)
+            flags |= {"tls-cert-file": keys.certificate, "tls-private-key-file": keys.key}
+            flags |= {"client-ca-file": pki.authority}
+            config = self.write_kubeconfig("other-admin", by_files(pki.client("admin", "system:masters")), pki=pki)
         self._start("kube-apiserver", flags, f"kube-apiserver-{port}")
-        eventually(lambda: self._ready(port), within=60, every=0.1, what="/readyz of the API server")
+        eventually(lambda: self._ready(port, config), within=60, every=0.1, what="/readyz of the API server")
 
     def kill_api_server(self, port: int) -> None:
         """Take an API server away, without a goodbye."""
         self._running.pop(f"kube-apiserver-{port}").kill()
-
-    def replace_server_certificate(self) -> None:
-        """Give the next API server that starts a new certificate of the same authority."""
-        self._server_keys = self.pki.server(self.address)
 
     def compact(self) -> None:
         """Let the storage forget all versions but the newest, as it does by itself every five minutes."""
@@ -135,21 +140,23 @@ class Cluster:
         name = name or program
         self._running[name] = Child([*self._prefix, self.programs / program, *words], self.folder / f"{name}.log")
 
-    def _ready(self, port: int) -> bool:
+    def _ready(self, port: int, config: Path) -> bool:
         for child in self._running.values():
             child.require_alive()
-        return self.run_kubectl("get", "--raw=/readyz", f"--server={self.server_at(port)}").returncode == 0
+        words = ("get", "--raw=/readyz", f"--server={self.server_at(port)}", f"--kubeconfig={config}")
+        return self.run_kubectl(*words).returncode == 0
 
     # --- Who may come in -------------------------------------------------------------------------------------------
 
     def kubeconfig_of(self, user: str, group: str = "", port: int = PORT) -> Path:
         """Return a configuration for a user who proves himself by certificate, at one of the API servers."""
-        keys = _by_files(self.pki.client(user, group))
+        keys = by_files(self.pki.client(user, group))
         return self.write_kubeconfig(f"{user}-{port}", keys, self.server_at(port))
 
-    def write_kubeconfig(self, name: str, user: Mapping[str, str], server: str = "") -> Path:
+    def write_kubeconfig(self, name: str, user: Mapping[str, str], server: str = "", pki: Pki | None = None) -> Path:
         """Write a configuration with one context and return where it is."""
-        cluster = {"server": server or self.server, "certificate-authority": str(self.pki.authority)}
+        authority = (pki or self.pki).authority
+        cluster = {"server": server or self.server, "certificate-authority": str(authority)}
         content = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -196,7 +203,8 @@ class Cluster:
         return [(name, child.tail()) for name, child in self._running.items()]
 
 
-def _by_files(files: KeyFiles) -> dict[str, str]:
+def by_files(files: KeyFiles) -> dict[str, str]:
+    """Return a user of a configuration who proves himself by these keys."""
     return {"client-certificate": str(files.certificate), "client-key": str(files.key)}
 
 

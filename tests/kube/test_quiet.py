@@ -66,7 +66,7 @@ def scene(cluster: Cluster, account: Path, namespace: str, tmp_path: Path) -> It
     """Return a control plane and an Envoy of its own, at an API server that writes down who wrote what."""
     audit = Audit(tmp_path, "system:serviceaccount:{}:{}".format(*ACCOUNT))
     with ExitStack() as stack:
-        cluster.start_api_server(AUDITED, **audit.flags)
+        cluster.start_api_server(AUDITED, audit.flags)
         stack.callback(cluster.kill_api_server, AUDITED)
         config = at_server(account, cluster.server_at(AUDITED), tmp_path)
         plane = ControlPlane(config, tmp_path / "nodegate.log")

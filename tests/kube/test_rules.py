@@ -29,7 +29,7 @@ soon = partial(eventually, within=30.0)
 def audit(cluster: Cluster, tmp_path: Path) -> Iterator[Audit]:
     """Return the audit log of an API server that does not stream listings: it is listed from in pages, then watched."""
     audit = Audit(tmp_path, "system:serviceaccount:{}:{}".format(*ACCOUNT))
-    cluster.start_api_server(AUDITED, feature_gates="WatchList=false", **audit.flags)
+    cluster.start_api_server(AUDITED, {"feature-gates": "WatchList=false", **audit.flags})
     yield audit
     cluster.kill_api_server(AUDITED)
 

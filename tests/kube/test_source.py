@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +14,10 @@ import pytest
 from nodegate.model.objects import Service
 from nodegate.model.refs import Kind, Ref
 from nodegate.source.kubernetes.resources import WATCHED
-from tests.kube.cluster import Cluster
+from tests.kube.cluster import Cluster, by_files
 from tests.kube.following import following, until
 from tests.kube.manifests import bound, cluster_role, ingress, ingress_class, service
+from tests.kube.pki import KeyFiles, Pki
 
 SECOND = 6444
 READ = ["list", "watch"]
@@ -182,19 +184,29 @@ async def test_a_token_that_was_replaced_is_read_anew(cluster: Cluster, namespac
         await until(lambda: world.synced and not world.problems, what="the first listing")
 
 
+@pytest.mark.timeout(120)
 async def test_certificates_are_replaced_while_it_runs(
-    cluster: Cluster, namespace: str, reader: Path, second: int
+    cluster: Cluster, namespace: str, second: int, reader: Path, tmp_path: Path
 ) -> None:
-    """The server comes back with another certificate of the same authority, the client's own is another, too."""
-    config = cluster.kubeconfig_of("reader", port=second)
+    """The authority, the server's own, and then the client's: what is needed is read anew from the files there are."""
+    keys = cluster.pki.client("reader")
+    keys = KeyFiles(Path(shutil.copy(keys.certificate, tmp_path)), Path(shutil.copy(keys.key, tmp_path)))
+    mine, other = Pki(tmp_path / "mine"), Pki(tmp_path / "other")
+    shutil.copy(cluster.pki.authority, mine.authority)
+    config = cluster.write_kubeconfig("rotated", by_files(keys), cluster.server_at(second), pki=mine)
     async with following(config) as world:
         await until(lambda: world.synced, what="the first listing")
         cluster.kill_api_server(second)
-        cluster.replace_server_certificate()
-        cluster.kubeconfig_of("reader", port=second)
+        await asyncio.to_thread(cluster.start_api_server, second, pki=other)
+        await until(lambda: "CERTIFICATE_VERIFY_FAILED" in str(world.problems), what="a word about the server's")
+        shutil.copy(other.authority, mine.authority)
+        await until(lambda: "401 Unauthorized" in str(world.problems), what="a word about the client's")
+        fresh = other.client("reader")
+        shutil.copy(fresh.certificate, keys.certificate)
+        shutil.copy(fresh.key, keys.key)
         await asyncio.to_thread(cluster.apply, service(namespace, "web"))
-        await asyncio.to_thread(cluster.start_api_server, second)
-        await until(lambda: world.names(Kind.SERVICE, namespace) == {"web"}, within=40, what="the Service")
+        await until(lambda: world.names(Kind.SERVICE, namespace) == {"web"}, within=60, what="the Service")
+        await until(lambda: not world.problems, within=60, what="the end of the problem")
 
 
 async def test_a_class_is_told_like_everything_else(cluster: Cluster, reader: Path, namespace: str) -> None:

@@ -48,6 +48,10 @@ class _Credentials:
     def __repr__(self) -> str:
         return f"_Credentials({self.server}, {self.chosen})"
 
+    def equal(self, other: _Credentials) -> bool:
+        """Whether a server would take them for the same."""
+        return (self.server, self.trust, self.authorization) == (other.server, other.trust, other.authorization)
+
 
 class Answer:
     """A successful answer whose body can be read."""
@@ -125,11 +129,13 @@ class Connection:
             except SourceError as error:
                 log.warning(str(error))
                 return
-            if credentials.trust != self._credentials.trust:
+            before_that = self._credentials
+            if credentials.trust != before_that.trust:
                 await self._replace_session(credentials)
             self._credentials = credentials
             self._generation += 1
-            log.info("The credentials for the Kubernetes API were read anew.", server=self.chosen)
+            if not credentials.equal(before_that):  # those that are as they were are read again at every refusal
+                log.info("There are new credentials for the Kubernetes API.", server=self.chosen)
 
     async def close(self) -> None:
         """Close every connection."""
