@@ -20,7 +20,7 @@ from tests.e2e.rig.waiting import eventually
 from tests.kube.pki import KeyFiles, Pki
 
 CONTROLLERS = "endpointslice-controller,garbage-collector-controller,namespace-controller,serviceaccount-controller"
-SERVICE_RANGE = "10.103.0.0/16"
+SERVICE_RANGE = "10.103.0.0/16,fd00:10:103::/112"
 PORT = 6443
 STOP_SECONDS = 20.0
 
@@ -100,6 +100,10 @@ class Cluster:
     def kill_api_server(self, port: int) -> None:
         """Take an API server away, without a goodbye."""
         self._running.pop(f"kube-apiserver-{port}").kill()
+
+    def kill_etcd(self) -> None:
+        """Take the storage away for good."""
+        self._running.pop("etcd").kill()
 
     def compact(self) -> None:
         """Let the storage forget all versions but the newest, as it does by itself every five minutes."""

@@ -40,6 +40,11 @@ class Watch:
     ) -> None:
         self._connection.close()
 
+    @property
+    def status(self) -> int:
+        """The status of the answer."""
+        return self._answer.status
+
     def rest(self) -> bytes:
         """Return everything up to the end of the answer."""
         return self._answer.read()

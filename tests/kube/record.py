@@ -48,6 +48,16 @@ def _record(cluster: Cluster) -> None:
         cluster.kubectl("delete", "service", "bread", "-n", "shop")
         _keep("stream", stream.rest())
     _keep("too-old", _watch_from(cluster, 1))
+    cluster.kill_etcd()
+    _keep("no-storage", _error(cluster, f"{SERVICES}?limit=2&timeout=5s", 504))
+
+
+def _error(cluster: Cluster, path: str, status: int) -> bytes:
+    with Watch(cluster, path) as answer:
+        body = answer.rest()
+        if answer.status != status:
+            raise AssertionError(f"{path}: {answer.status} {body!r}")
+        return body
 
 
 def _watch_from(cluster: Cluster, version: int) -> bytes:

@@ -16,7 +16,9 @@ from tests.e2e.rig.waiting import eventually
 from tests.kube.cluster import Cluster
 from tests.kube.stage import MANIFESTS, envoy_binary
 
-MTLS = MANIFESTS.parent / "mtls"
+ROOT = MANIFESTS.parent.parent
+MTLS = ROOT / "kind" / "mtls"
+EXAMPLES = [ROOT / "kind/bookinfo.yaml", ROOT / "examples/bookinfo", ROOT / "examples/compose/endpointslices.yaml"]
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,14 @@ def test_the_api_server_takes_everything_without_a_word(cluster: Cluster, accoun
     assert (done.returncode, done.stderr) == (0, "")
     kinds = {line.partition("/")[0].partition(".")[0] for line in done.stdout.splitlines()}
     assert kinds >= {"namespace", "clusterrole", "deployment", "daemonset", "ingressclass", "poddisruptionbudget"}
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_api_server_takes_the_examples_too(cluster: Cluster, account: Path, path: Path) -> None:
+    """Those that are for a cluster, and what docker-compose.yml mounts; every field is known."""
+    words = ("apply", "--server-side", "--force-conflicts", "--validate=strict", "--dry-run=server", "-f", str(path))
+    done = cluster.run_kubectl(*words)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_control_plane_is_let_in_where_pods_have_to_be_restricted(

@@ -15,6 +15,7 @@ from tests.e2e.rig.backend import Backends
 from tests.e2e.rig.envoy import Envoy
 from tests.e2e.rig.fetching import fetch
 from tests.e2e.rig.waiting import eventually
+from tests.kube.agent import Agent
 from tests.kube.cluster import Cluster
 from tests.kube.control_plane import ControlPlane
 from tests.kube.manifests import ingress, node, service
@@ -141,6 +142,50 @@ def test_an_ingress_has_an_address_only_after_a_proxy_has_acknowledged_it(
     soon(lambda: cluster.kubectl(*get) == "203.0.113.7", what="the address of the Service")
     cluster.apply(ingress(namespace, "shop", {"/": "web"}, class_name="another"))
     soon(lambda: not cluster.kubectl(*get), what="the end of the address")
+
+
+@pytest.mark.timeout(120)
+def test_where_there_is_an_agent_an_address_waits_for_it_as_well(
+    cluster: Cluster, namespace: str, plane: ControlPlane, tmp_path: Path
+) -> None:
+    """An Envoy serves it already, but nobody steers the Service's traffic there yet (DESIGN 3.3)."""
+    cluster.apply(node("node-1", "192.0.2.10"), ingress(namespace, "shop", {"/": "web"}, class_name="nodegate"))
+    cluster.apply(node("node-1", "192.0.2.10"), status=True)
+    redirect = f"{namespace}/nodegate-shop/80"
+    soon(lambda: redirect in str(plane.debug("target")), what="the redirect")
+    get = ("get", "ingress", "shop", "-n", namespace, "-o=jsonpath={.status.loadBalancer.ingress[*].ip}")
+    with Agent(plane.xds_address) as agent:
+        assert redirect in agent.receive()
+        envoy = Envoy(envoy_binary(), plane.xds_address, "delta", tmp_path / "envoy.log")
+        try:
+            port = envoy.port_of(f"{namespace}/shop/http")
+            soon(lambda: fetch(f"http://127.0.0.1:{port}/").status == 503, what="an answer of Envoy")
+            time.sleep(2.0)
+            assert not cluster.kubectl(*get)
+            agent.acknowledge()
+            soon(lambda: cluster.kubectl(*get) == "192.0.2.10", what="the address")
+        finally:
+            envoy.stop()
+
+
+def test_a_service_that_loses_its_ipv6_address_loses_its_endpoint_there(
+    cluster: Cluster, namespace: str, plane: ControlPlane
+) -> None:
+    """kube-proxy rejects by family, so each that the Service has takes an endpoint, and no other does (redirect 11)."""
+    cluster.apply(ingress(namespace, "shop", {"/": "web"}, class_name="nodegate"))
+
+    def families() -> list[str]:
+        return sorted(one["addressType"] for one in cluster.get("endpointslices", "-n", namespace)["items"])
+
+    def patch(policy: str) -> None:
+        cluster.kubectl("patch", "service", "nodegate-shop", "-n", namespace, "--type=merge", "-p", policy)
+
+    soon(lambda: families() == ["IPv4"], what="the slice")
+    soon(lambda: cluster.get("services", "-n", namespace)["items"], what="the Service")
+    patch('{"spec": {"ipFamilyPolicy": "PreferDualStack"}}')
+    soon(lambda: families() == ["IPv4", "IPv6"], what="the slice for IPv6")
+    patch('{"spec": {"ipFamilyPolicy": "SingleStack"}}')
+    soon(lambda: families() == ["IPv4"], what="its end")
 
 
 def test_a_listener_keeps_the_port_that_is_written_on_its_service(

@@ -27,7 +27,7 @@ OURS = [name for name in PLACES if name != "NodePort of the bridge"]
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     """Return a node of a cluster without kube-proxy."""
     try:
-        programs = present()
+        programs = present("kube-proxy")
     except AssetsError as error:
         pytest.skip(str(error))
     with cluster_node(programs, tmp_path_factory.mktemp("cluster")) as made:

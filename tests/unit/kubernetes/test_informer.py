@@ -275,12 +275,18 @@ async def test_retry_after_is_kept_to() -> None:
         assert heard.informer.trouble is None
 
 
-async def test_an_error_of_the_server_is_waited_out_and_nothing_known_is_lost() -> None:
-    """503 while an API server starts."""
-    async with following(answer(LISTING, Break()), *[refused(503)] * 3, answer(OPEN)) as heard:
+@pytest.mark.parametrize("status", [500, 503, 504])
+async def test_an_error_of_the_server_is_waited_out_and_nothing_known_is_lost(status: int) -> None:
+    """While it starts, or has lost its storage; the words are those of the latter."""
+    failing = Answer((b"".join(recorded("no-storage")),), status)
+    async with following(answer(LISTING, Break()), *[failing] * 3, answer(LATER, OPEN)) as heard:
         await asyncio.sleep(3)
         assert heard.known == ["apples", "bread", "cheese"]
-        assert "503" in str(heard.informer.trouble)
+        assert f"{status} Timeout: " in str(heard.informer.trouble)
+        assert heard.script.times == [0, 0.5, 1.5]
+        await asyncio.sleep(10)
+        assert heard.known == ["apples", "cheese", "dates"]
+        assert heard.informer.trouble is None
 
 
 async def test_a_connection_that_is_silent_is_given_up() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,32 @@ def test_the_script_makes_certificates_that_prove_a_node(tmp_path: Path) -> None
 
 def _openssl(*words: object) -> str:
     return subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True, text=True).stdout
+
+
+# --- The image ------------------------------------------------------------------------------------------------------
+
+
+def test_the_image_is_built_from_what_there_is() -> None:
+    """Lock files by their names, the build backend at its pinned version, and the command that all containers run."""
+    text, project = (ROOT / "Dockerfile").read_text(), tomllib.loads((ROOT / "pyproject.toml").read_text())
+    locks = re.findall(r"-r (\S+)", text)
+    assert locks
+    assert [name for name in locks if not (ROOT / name).is_file()] == []
+    assert re.findall(r"hatchling==\S+", text) == project["build-system"]["requires"]
+    assert f'ENTRYPOINT ["{next(iter(project["project"]["scripts"]))}"]' in text
+    ignored = (ROOT / ".dockerignore").read_text().split()
+    assert not {"xds", "redirect", "protos", "bpf", "examples", "tools", "requirements"} & set(ignored)
+
+
+def test_everything_runs_the_image_of_this_version() -> None:
+    """Wherever a tag is written."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    texts = [ROOT / "Dockerfile", ROOT / "docker-compose.yml", *(ROOT / "kind").glob("*.*")]
+    tags = {path.name: set(re.findall(r"\bnodegate:(\d+\.[\w.]+)", path.read_text())) for path in texts}
+    assert {name: found for name, found in tags.items() if found - {version}} == {}
+    assert {"Dockerfile", "docker-compose.yml", "bookinfo.yaml", "up.sh"} <= {name for name, one in tags.items() if one}
+    kustomization = yaml.safe_load((MANIFESTS / "kustomization.yaml").read_text())
+    assert {one["name"]: one["newTag"] for one in kustomization["images"]}["nodegate"] == version
 
 
 # --- Docker Compose ------------------------------------------------------------------------------------------------

@@ -158,6 +158,8 @@ async def test_who_cannot_reach_the_server_stops_to_lead_and_says_why() -> None:
             led.append(one.leads)
         assert led == [True, False]
         assert "cannot be read or renewed" in one.trouble
+        ((problem,),) = one.problems.values()
+        assert problem.remedy.startswith("See whether the API server runs")
         leases.fails = None
         await asyncio.sleep(4)
         assert one.leads

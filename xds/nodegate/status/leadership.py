@@ -16,13 +16,15 @@ from nodegate.model.problem import Problem
 from nodegate.model.refs import Kind, Ref
 from nodegate.status.codes import LEASE_UNAVAILABLE
 from nodegate.status.election import Election, Record
-from nodegate.status.requests import CONFLICT, NOT_FOUND, Requests
+from nodegate.status.requests import CONFLICT, FORBIDDEN, NOT_FOUND, Requests
 
 log = structlog.get_logger(__name__)
 
 TURNS = 8
 """So many times in a Lease's duration it is renewed, or looked at."""
 _RELEASE_SECONDS = 2.0
+_OURS_TO_MEND = (FORBIDDEN, NOT_FOUND)
+_WAIT = "See whether the API server runs and can be reached from here; nodegate tries again by itself."
 _FIELDS = "coordination.k8s.io/v1"
 
 
@@ -55,6 +57,7 @@ class Leadership:
         self.place = place
         self.trouble = ""
         """Why the Lease could not be read or written last time, as a sentence; empty when it could."""
+        self._remedy = ""
         self.on_change: Callable[[bool], None] = lambda _: None
         self.on_trouble: Callable[[], None] = lambda: None
         self._requests = requests
@@ -73,7 +76,7 @@ class Leadership:
         if not self.trouble:
             return {}
         ref = Ref(Kind.CLUSTER, "", f"Lease {'/'.join(self.place)}")
-        return {ref: (LEASE_UNAVAILABLE.found(ref, "", self.trouble),)}
+        return {ref: (LEASE_UNAVAILABLE.found(ref, "", self.trouble, self._remedy),)}
 
     async def run(self) -> None:
         """Take part until cancelled; then give the Lease back, so that another replica takes over at once."""
@@ -128,6 +131,7 @@ class Leadership:
         status = error.status if isinstance(error, ClusterError) else 0
         if status == CONFLICT:
             return  # another replica was faster
+        self._remedy = "" if status in _OURS_TO_MEND else _WAIT
         self._set_trouble(f"{'/'.join(self.place)} cannot be read or renewed: {str(error) or 'No answer in time.'}")
 
     def _set_trouble(self, trouble: str) -> None:

@@ -26,7 +26,7 @@ PATHS = {
 }
 _APPLY = "application/apply-patch+yaml"
 JSON = "application/json"
-NOT_FOUND, CONFLICT = 404, 409
+FORBIDDEN, NOT_FOUND, CONFLICT = 403, 404, 409
 
 
 class Cluster(Protocol):
