@@ -14,7 +14,7 @@ from nodegate.model.problem import Problem, Severity
 from nodegate.model.refs import Kind, Ref
 from nodegate.status.event import event_body, event_name
 from nodegate.status.events import STANDS_SECONDS, STILL_SECONDS, EventWriter, Teller
-from nodegate.status.pace import OF_ALL_AT_ONCE, OF_ONE_AT_ONCE, Pace
+from nodegate.status.pace import OF_ALL_AT_ONCE, OF_ONE_AT_ONCE, Buckets, Pace
 from nodegate.status.requests import Requests
 from tests.unit.status.cluster import Answered, done
 
@@ -262,3 +262,17 @@ def test_all_objects_together_have_a_pace_too() -> None:
     assert len(told) == OF_ALL_AT_ONCE
     assert pace.pause("next", 0.0) == pytest.approx(0.1)
     assert not pace.pause("next", 0.1)
+
+
+def test_who_has_written_nothing_for_long_is_forgotten() -> None:
+    """Of very many objects, those are kept that have written of late."""
+    buckets = Buckets(2.0, 1.0)
+    for number in range(25_000):
+        assert not buckets.pause(number, 0.0)
+    assert not buckets.pause("late", 50.0)
+    assert not buckets.pause("late", 50.0)
+    assert buckets.pause("late", 50.0) == pytest.approx(1.0)
+    for number in range(25_000):
+        buckets.pause(-number, 50.0)
+    assert len(buckets) < 45_000
+    assert buckets.pause("late", 50.0) == pytest.approx(1.0)

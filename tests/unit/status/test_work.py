@@ -56,3 +56,19 @@ async def test_what_fails_is_tried_again_later_and_later() -> None:
     assert pauses[:4] == pytest.approx([0.5, 1.0, 2.0, 4.0], abs=0.01)
     assert max(pauses) == pytest.approx(LONGEST_PAUSE, abs=0.01)
     assert others == [0.0]
+
+
+async def test_what_waits_for_its_turn_is_looked_at_once_then_however_often_that_was_said() -> None:
+    """A thousand events of one object meanwhile are one look, and not a thousand."""
+    looks: list[float] = []
+
+    async def do(_key: str) -> bool:
+        looks.append(now())
+        return True
+
+    work: Work[str] = Work(do)
+    for _ in range(1_000):
+        work.later("a", 5.0)
+    assert len(work) == 1
+    await done(work)
+    assert looks == [5.0]

@@ -43,11 +43,17 @@ class Buckets:
     def __init__(self, size: float = WRITES_AT_ONCE, rate: float = WRITES_PER_SECOND) -> None:
         self._size, self._rate = size, rate
         self._of: dict[Hashable, Bucket] = {}
+        self._most = _REMEMBERED
+
+    def __len__(self) -> int:
+        """Return how many are remembered."""
+        return len(self._of)
 
     def of(self, one: Hashable, now: float) -> Bucket:
-        """Return the bucket of an object; those that are full are forgotten once there are many."""
-        if len(self._of) >= _REMEMBERED:
+        """Return the bucket of an object; those that are full are forgotten whenever there are twice as many."""
+        if len(self._of) >= self._most:
             self._of = {key: bucket for key, bucket in self._of.items() if not bucket.is_full(now)}
+            self._most = max(_REMEMBERED, 2 * len(self._of))
         return self._of.setdefault(one, Bucket(self._size, self._rate, self._size, now))
 
     def pause(self, one: Hashable, now: float) -> float:
