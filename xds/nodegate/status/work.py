@@ -39,11 +39,13 @@ class Work(Generic[Key]):
         if self._queued:
             self._wake.set()
 
-    def later(self, key: Key, seconds: float) -> None:
-        """Let this be looked at when it is its turn, in so many seconds; once, however often that is said."""
-        if key not in self._waiting:
-            self._waiting.add(key)
-            get_running_loop().call_later(seconds, self._turn, key)
+    def later(self, key: Key, seconds: float) -> bool:
+        """Let this be looked at when it is its turn, in so many seconds; return False where that was said before."""
+        if key in self._waiting:
+            return False
+        self._waiting.add(key)
+        get_running_loop().call_later(seconds, self._turn, key)
+        return True
 
     def _turn(self, key: Key) -> None:
         self._waiting.discard(key)

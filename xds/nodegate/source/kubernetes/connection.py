@@ -193,7 +193,9 @@ async def connect(access: KubernetesAccess) -> AsyncIterator[Connection]:
         SourceError: There is no configuration, or it cannot be read.
     """
     connection = Connection(access, await _load(access))
-    log.info("The Kubernetes API is the source.", server=connection.chosen, namespaces=access.namespaces or "all")
+    log.info(
+        "The Kubernetes API is the source.", server=connection.chosen, namespaces=", ".join(access.namespaces) or "all"
+    )
     try:
         yield connection
     finally:
