@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from nodegate.model.objects import Service
 from nodegate.model.refs import Kind, Ref
+from nodegate.source.kubernetes.informer import QUIET_SECONDS
 from nodegate.source.kubernetes.resources import WATCHED
+from tests.e2e.rig.relay import Relay
 from tests.kube.cluster import Cluster, by_files
 from tests.kube.following import following, until
 from tests.kube.manifests import bound, cluster_role, ingress, ingress_class, service
@@ -148,6 +151,28 @@ async def test_after_a_server_was_gone_what_is_known_is_what_there_is(
 
         await until(lambda: known() == there, within=60, what="what there is")
         await until(lambda: not world.problems, within=60, what="the end of the problem")
+
+
+@pytest.mark.full
+@pytest.mark.timeout(300)
+async def test_connections_that_went_silent_are_noticed_and_begun_anew(
+    cluster: Cluster, namespace: str, reader: Path
+) -> None:
+    """Half-open: something in between has forgotten them and tells nobody. It takes as long as a watch may be quiet."""
+    with Relay(cluster.server.removeprefix("https://")) as relay:
+        content = yaml.safe_load(await asyncio.to_thread(reader.read_text))
+        content["clusters"][0]["cluster"] |= {"server": f"https://{relay.address}", "tls-server-name": cluster.address}
+        config = reader.with_name("relayed.kubeconfig")
+        await asyncio.to_thread(config.write_text, yaml.safe_dump(content))
+        async with following(config) as world:
+            await until(lambda: world.synced, what="the first listing")
+            relay.silence()
+            await asyncio.to_thread(cluster.apply, service(namespace, "web"))
+            await asyncio.sleep(5)
+            assert world.names(Kind.SERVICE, namespace) == set()
+            within = 2 * QUIET_SECONDS + 60
+            await until(lambda: world.names(Kind.SERVICE, namespace) == {"web"}, within=within, what="the Service")
+            await until(lambda: not world.problems, within=within, what="the end of every problem")
 
 
 def _churn(cluster: Cluster, namespace: str, seconds: float) -> int:

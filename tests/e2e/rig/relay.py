@@ -15,6 +15,7 @@ class Relay:
     def __init__(self, to: str) -> None:
         self._to = to
         self._open: set[socket.socket] = set()
+        self._silent: frozenset[socket.socket] = frozenset()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self._threads = [threading.Thread(target=self._accept)]
@@ -38,6 +39,10 @@ class Relay:
         self._to = to
         self._cut()
 
+    def silence(self) -> None:
+        """Carry nothing any more on the connections that exist, without a word to either side; new ones are carried."""
+        self._silent = frozenset(self._open)
+
     def _cut(self) -> None:
         for one in tuple(self._open):
             _end(one)
@@ -54,19 +59,19 @@ class Relay:
         with client, contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=5) as server:
             server.settimeout(None)
             self._open |= {client, server}
-            back = threading.Thread(target=_pump, args=(server, client))
+            back = threading.Thread(target=self._pump, args=(server, client))
             back.start()
-            _pump(client, server)
+            self._pump(client, server)
             back.join()
             self._open -= {client, server}
 
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(65_536):
-            sink.sendall(data)
-    _end(source)
-    _end(sink)
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65_536):
+                if source not in self._silent:
+                    sink.sendall(data)
+        _end(source)
+        _end(sink)
 
 
 def _end(one: socket.socket) -> None:
