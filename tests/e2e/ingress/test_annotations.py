@@ -136,6 +136,19 @@ def test_timeout(gateway: Gateway, echo: MakeEcho) -> None:
     assert gateway.get().status == 504
 
 
+def test_idle_timeout(gateway: Gateway, echo: MakeEcho) -> None:
+    """A request on which nothing moves for too long is answered 504; one that takes long in all is not."""
+
+    def late(path: str) -> int:
+        time.sleep(2 if path == "/hangs" else 0)
+        return 200
+
+    web = ingress("web", rule({"/": "app:80"}), idle_timeout="500ms")
+    gateway.serve(web, service("app"), echo("app", answer=late).slice("app"))
+    assert gateway.get("/hangs").status == 504
+    assert gateway.get("/").by == "app"
+
+
 def test_an_unreadable_annotation_changes_nothing_else(gateway: Gateway, echo: MakeEcho) -> None:
     """What cannot be read counts as absent; the rest of the Ingress is served."""
     serve(gateway, echo, rule({"/": "app:80"}), timeout="soon", retires="3", rewrite_prefix="/v1")

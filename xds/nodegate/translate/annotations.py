@@ -220,7 +220,10 @@ SERVICE_ANNOTATIONS = (
         _set("retries", partial(number, lowest=0, highest=10)),
     ),
     Annotation(
-        "per-try-timeout", "5s", "How long one try may take before the next one.", _set("per_try_timeout", duration)
+        "per-try-timeout",
+        "5s",
+        "How long an endpoint may take to answer before another one is asked, though the first has the request.",
+        _set("per_try_timeout", duration),
     ),
     Annotation(
         "max-connections",

@@ -158,8 +158,8 @@ def _speak(message: Any, protocol: Protocol, options: ClusterOptions) -> None:
         pack(message.typed_extension_protocol_options[_HTTP_OPTIONS], _http_options(options, http2=protocol.http2))
 
 
-def _retries(options: ClusterOptions) -> tuple[int, float | None]:
-    return options.retries, options.per_try_timeout
+def _retries(options: ClusterOptions) -> tuple[int, bool]:
+    return options.retries, options.per_try_timeout is not None
 
 
 def _http_options(options: ClusterOptions, *, http2: bool) -> Any:
@@ -168,7 +168,9 @@ def _http_options(options: ClusterOptions, *, http2: bool) -> Any:
     Said of the cluster and not of each virtual host, retries are not sent again with every change of a shared route
     configuration, of which they were two thirds (decision 0013).
     """
-    made = http_protocol_options_pb2.HttpProtocolOptions(retry_policy=retry_policy(*_retries(options)))
+    retries, tries_end = _retries(options)
+    policy = retry_policy(retries, tries_end=tries_end)
+    made = http_protocol_options_pb2.HttpProtocolOptions(retry_policy=policy)
     explicit = made.explicit_http_config
     (explicit.http2_protocol_options if http2 else explicit.http_protocol_options).SetInParent()
     return made

@@ -28,7 +28,7 @@ class Route:
 
     ``name`` is the object and field that caused it. ``clusters`` are names and weights; none answers 503. ``wildcard``
     is the host if it is one and the route is for it alone, else empty. ``host`` is the one the backend wants to be
-    asked for, if not the client's.
+    asked for, if not the client's. ``per_try_timeout``, in seconds, is how long one endpoint may take, if limited.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Route:
     affinity: Affinity | None = None
     host: str = ""
     wildcard: str = ""
+    per_try_timeout: float | None = None
 
 
 def add_route(routes: Any, planned: Route) -> None:
@@ -134,6 +135,8 @@ def _lead(action: Any, planned: Route) -> None:
         action.host_rewrite_literal = host
     if options.rewrite_prefix is not None:
         _rewrite(action, planned.match, options.rewrite_prefix)
+    if planned.per_try_timeout is not None:
+        action.retry_policy.per_try_timeout.CopyFrom(seconds(planned.per_try_timeout))
     if planned.affinity is not None:
         _hash(action.hash_policy.add(), planned.affinity)
 

@@ -28,7 +28,7 @@ class Upstream:
     @property
     def routed_by(self) -> tuple[object, ...]:
         """The part of a Service that routes depend on; the rest concerns its clusters only."""
-        return (self.service.spec.ports, self.affinity, self.external_name)
+        return (self.service.spec.ports, self.affinity, self.external_name, self.options.per_try_timeout)
 
     @property
     def is_external(self) -> bool:

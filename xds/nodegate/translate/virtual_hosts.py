@@ -167,7 +167,7 @@ def _route(name: str, match: PathMatch, options: RouteOptions, targets: list[_Ta
     if first is None:
         return Route(name, match, weights, options, wildcard=wildcard)
     host = first.external_name if len(targets) == 1 else ""
-    return Route(name, match, weights, options, first.affinity, host, wildcard)
+    return Route(name, match, weights, options, first.affinity, host, wildcard, first.options.per_try_timeout)
 
 
 def build(given: HostInput, find_service: FindService) -> VirtualHost:
