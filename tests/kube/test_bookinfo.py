@@ -167,6 +167,8 @@ def test_bookinfo_from_kubectl_apply_to_a_client_outside(
     described = ("describe", "ingress", "broken", "-n", "default")
     soon(lambda: re.search(r"Warning +ServiceNotFound .*nodegate", cluster.kubectl(*described)), what="the Event")
     assert _book(machine, "client", cluster_ip) == book
+    # kubectl made the example's Ingress before its Services: nobody has to read of that afterwards.
+    assert "ServiceNotFound" not in cluster.kubectl("describe", "ingress", "basic-ingress", "-n", "default")
 
 
 def _get(kind: str, name: str) -> tuple[str, ...]:

@@ -69,6 +69,13 @@ async def test_a_certificate_inside_the_file_is_used(tmp_path: Path) -> None:
         assert file.read() == "mine"
 
 
+async def test_a_file_that_is_not_there_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file = str(tmp_path / "none")
+    with pytest.raises(SourceError, match=f"{file} cannot be used: There is no such file. Correct it, or name another"):
+        await read_configuration(KubernetesAccess(kubeconfig=file))
+    assert "".join(capfd.readouterr()) == ""
+
+
 async def test_a_context_that_is_not_there_is_named(tmp_path: Path) -> None:
     file = _kubeconfig(tmp_path, BY_TOKEN)
     with pytest.raises(SourceError, match="three"):

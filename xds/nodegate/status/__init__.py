@@ -4,7 +4,7 @@
 
 Four write, each one kind of thing: ``writer`` the Services of listeners (what they are says ``services``),
 ``addresses`` the address of an Ingress once it is proved (``proof``), ``events`` what is wrong (its words are in
-``event``, its pace in ``pace``), ``certificate`` the Secret that replicas share. ``election`` says which replica may,
-and ``leadership`` carries it out. ``work`` is how all of them get through what there is to do, ``requests`` how they
+``event``), ``certificate`` the Secret that replicas share. ``election`` says which replica may, and ``leadership``
+carries it out. ``work`` is how all of them get through what there is to do, ``pace`` how fast, ``requests`` how they
 send it.
 """

@@ -53,6 +53,8 @@ async def read_configuration(access: KubernetesAccess) -> Configuration:
     file = access.kubeconfig or os.environ.get("KUBECONFIG", "") or _default_kubeconfig()
     if not file and not access.context:
         return _of_the_pod()
+    if file and not _exists(file):
+        raise _unusable(file, FileNotFoundError("There is no such file"))
     try:
         return _plain(file, access.context) or await _by_library(file, access.context)
     except (OSError, ValueError) as error:
@@ -62,6 +64,11 @@ async def read_configuration(access: KubernetesAccess) -> Configuration:
 def _default_kubeconfig() -> str:
     path = _KUBECONFIG.expanduser()
     return str(path) if path.is_file() else ""
+
+
+def _exists(file: str) -> bool:
+    """Whether one of these files exists: as for kubectl, it may be a list of them."""
+    return any(Path(one).expanduser().is_file() for one in file.split(os.pathsep))
 
 
 def _unusable(file: str, error: Exception) -> SourceError:
