@@ -25,6 +25,7 @@
 #define STATE_TIME_WAIT 6
 #define STATE_LISTEN 10
 
+#define LOOPBACK 1 /* its number in every network namespace */
 #define VLAN 0x0fff /* of a tag: 0 is a priority and no VLAN */
 #define FRAGMENT 0x3fff /* more fragments, or an offset */
 
@@ -165,14 +166,24 @@ static __always_inline int allowed(struct packet *packet)
 	return bpf_map_lookup_elem(&clients, &client) != 0;
 }
 
-static __always_inline void counted(struct __sk_buff *skb, struct packet *packet)
+/* Count a packet for its place, once: the port of a bridge and the bridge both see it, the second time with our mark. On
+ * the loopback interface the mark is that of the node's own clients, of whom the first packets alone are counted here.
+ */
+static __always_inline void counted(struct __sk_buff *skb, struct packet *packet, int first)
 {
-	struct count *count = bpf_map_lookup_elem(&counts, &packet->place);
+	struct count *count;
 
+	if (skb->ifindex == LOOPBACK ? !first : skb->mark == MARK_TO_LISTENER)
+		return;
+	count = bpf_map_lookup_elem(&counts, &packet->place);
 	if (!count)
 		return;
+	if (first) {
+		__sync_fetch_and_add(&count->connections, 1);
+		return;
+	}
 	__sync_fetch_and_add(&count->packets, 1);
-	__sync_fetch_and_add(&count->bytes, skb->len);
+	__sync_fetch_and_add(&count->bytes, skb->len - sizeof(struct ethhdr));
 }
 
 /* The listener on a port of the node: one that is bound to no address. */
@@ -214,7 +225,7 @@ static __always_inline int begin(struct __sk_buff *skb, struct packet *packet, s
 	}
 	socket = target->port ? listener(skb, packet, target->port) : 0;
 	if (first)
-		counted(skb, packet);
+		counted(skb, packet, 1);
 	if (!socket)
 		return first ? marked(skb, MARK_REFUSE, REFUSED) : TC_ACT_UNSPEC;
 	if (first)
@@ -287,6 +298,7 @@ int redirect(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	switch (owner_of(skb, &packet)) {
 	case LISTENERS:
+		counted(skb, &packet, 0);
 		/* The stack finds the socket as we did. It would not use the route that the socket remembers if the
 		 * socket were assigned. */
 		return marked(skb, MARK_TO_LISTENER, ESTABLISHED);

@@ -17,7 +17,9 @@ struct target {
 	__u8 zero;
 };
 
+/* First packets of connections, and the later ones of those that a listener has. */
 struct count {
+	__u64 connections;
 	__u64 packets;
 	__u64 bytes;
 };

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import add
 from typing import NamedTuple, Protocol
 
 from nodegate_redirect.contract import Place
@@ -11,18 +12,21 @@ from nodegate_redirect.plan import Plan
 
 
 class Count(NamedTuple):
-    """What the kernel counted for one place: packets that began or could begin a connection, and their bytes."""
+    """What the kernel counted for one place.
 
-    packets: int
-    bytes: int
+    ``connections`` are first packets, ``packets`` and ``bytes`` what clients sent on connections that a listener has.
+    """
+
+    connections: int = 0
+    packets: int = 0
+    bytes: int = 0
 
 
 def added(counts: Mapping[Place, Count], more: Iterable[tuple[Place, Count]]) -> dict[Place, Count]:
     """Return the sums of what was counted for each place in two places of the kernel."""
     sums = dict(counts)
     for place, count in more:
-        before = sums.get(place, Count(0, 0))
-        sums[place] = Count(before.packets + count.packets, before.bytes + count.bytes)
+        sums[place] = Count(*map(add, sums.get(place, Count()), count))
     return sums
 
 
@@ -62,10 +66,13 @@ class Mode(Protocol):
         """Repair what follows from the node alone, its interfaces and routes: cheap, and no plan is needed."""
 
     def counters(self) -> Mapping[Place, Count]:
-        """Return what the kernel counted for each place since it was put there."""
+        """Return what the kernel counted for each place since it was put there.
+
+        Of pods behind a bridge whose frames pass through iptables, the connections only, but in eBPF mode.
+        """
 
     def events(self) -> Mapping[str, int]:
-        """Return what else the kernel counted, by name; nothing where a mode counts no more than places."""
+        """Return what else the kernel counted, by name: ``refused`` and ``forbidden`` at least, in packets."""
 
     def cleanup(self, *, shared: bool = True) -> Applied:
         """Remove everything this mode ever put into the kernel, and nothing else.

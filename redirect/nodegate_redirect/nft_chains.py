@@ -23,10 +23,15 @@ def chain(name: str, hook: str, lines: Iterable[str]) -> str:
 
 
 def place_sets() -> str:
-    """Return the sets of all places, and the maps of those open to everybody, place -> listener's port, by family."""
+    """Return the sets of all places, and the maps of those open to everybody, place -> listener's port, by family.
+
+    And what counts packets of accepted connections: a place is in it for as long as there are any.
+    """
     return "".join(
         f" set places{family} {{ type {ADDRESS[family]} . inet_service; }}\n"
         f" map listeners{family} {{ type {ADDRESS[family]} . inet_service : inet_service; counter; }}\n"
+        f" set traffic{family} {{ type {ADDRESS[family]} . inet_service; size {1 << 20}; flags dynamic, timeout; "
+        "timeout 1d; }\n"
         for family in FAMILIES
     )
 
@@ -47,6 +52,11 @@ def place_elements(verb: str, table: str, place: Place, port: int) -> Iterator[s
 def place(family: int) -> str:
     """Return what a packet is looked up by."""
     return f"{IP[family]} daddr . tcp dport"
+
+
+def count_traffic(when: str = "") -> list[str]:
+    """Return rules that count a packet of an accepted connection for its place."""
+    return [f"{when}update @traffic{family} {{ {place(family)} counter }}" for family in FAMILIES]
 
 
 def to_place(family: int) -> str:
@@ -76,6 +86,7 @@ def output() -> str:
         "meta l4proto != tcp accept",
         *(f"{new} {to_place(family)} {mark}" for family in FAMILIES),
         f"ct mark & {KIND_MASK:#x} == {TO_LISTENER:#x} ct direction original meta mark set {TO_LISTENER:#x}",
+        *count_traffic(f"meta mark {TO_LISTENER:#x} ct state established "),
     ]
     return chain("output", "route hook output priority mangle", lines)
 

@@ -23,4 +23,12 @@ def read_map(table: str, name: str) -> Iterator[tuple[Place, Any, Count]]:
         for key, value in elements("map", table, f"{name}{family}"):
             counted = key["elem"].get("counter", {}) if "elem" in key else {}
             address, port = (key["elem"]["val"] if "elem" in key else key)["concat"]
-            yield Place(address, int(port)), value, Count(counted.get("packets", 0), counted.get("bytes", 0))
+            yield Place(address, int(port)), value, Count(connections=counted.get("packets", 0))
+
+
+def read_traffic(table: str) -> Iterator[tuple[Place, Count]]:
+    """Yield what was counted of accepted connections, by the place that each went to."""
+    for family in FAMILIES:
+        for element in elements("set", table, f"traffic{family}"):
+            (address, port), counted = element["elem"]["val"]["concat"], element["elem"]["counter"]
+            yield Place(address, int(port)), Count(0, counted["packets"], counted["bytes"])

@@ -68,14 +68,22 @@ def test_connections_are_spread_over_the_sockets_of_a_listener(node: World) -> N
         assert set(spread) == {"one", "two"}
 
 
-def test_connections_are_counted_for_each_place(node: World) -> None:
-    """Counters of connections per Service (issue 7, 2): each connection counts, its later packets do not."""
+@pytest.mark.parametrize("where", ["client", "pod1", "node"])
+def test_connections_and_their_packets_are_counted_for_each_place(node: World, where: str) -> None:
+    """Once each, wherever the client is (issue 7, 2): what it sends three times, and the kernel's acknowledgements."""
     node.listen()
     node.apply(service())
-    place = PLACES["ClusterIP"](4)
-    for _ in range(3):
-        ask(node.network, "client", *place)
-    assert node.network.inside("node", node.mode.counters)[place].packets == 3
+    for family in FAMILIES:
+        place = PLACES["ClusterIP"](family)
+        for _ in range(3):
+            connection = Connection(node.network, where, *place)
+            assert isinstance(connection.ask(), Answer)
+            assert connection.echoes()
+            connection.close()
+        count = node.network.inside("node", node.mode.counters)[place]
+        assert count.connections == 3
+        assert 3 * 4 <= count.packets <= 3 * 8
+        assert count.bytes > 40 * count.packets
 
 
 IP_OPTIONS = (socket.IPPROTO_IP, socket.IP_OPTIONS, bytes([1, 1, 1, 0]))
@@ -102,7 +110,7 @@ def test_what_the_program_does_not_understand_passes_untouched_and_is_counted(
     assert isinstance(answer, Answer), answer
     assert answer.who == POD
     assert node.network.inside("node", node.mode.events)["not_understood"] > 2
-    assert node.network.inside("node", node.mode.counters)[place].packets == 0
+    assert node.network.inside("node", node.mode.counters)[place].connections == 0
 
 
 def test_a_first_packet_in_fragments_passes_untouched_and_is_counted(beside_kube_proxy: World) -> None:
@@ -111,7 +119,7 @@ def test_a_first_packet_in_fragments_passes_untouched_and_is_counted(beside_kube
     own = ADDRESSES["client", "eth0"][0].partition("/")[0]
     assert node.network.inside("client", lambda: answers_in_fragments(own, *place))
     assert node.network.inside("node", node.mode.events)["not_understood"] >= 2
-    assert node.network.inside("node", node.mode.counters)[place].packets == 0
+    assert node.network.inside("node", node.mode.counters)[place].connections == 0
 
 
 @pytest.fixture
@@ -136,7 +144,7 @@ def test_a_new_program_takes_the_place_of_the_old_one_and_nothing_is_lost(ebpf: 
     assert sum("forgotten" in change for change in changes) == 1
     assert old.echoes()
     assert isinstance(ask(ebpf.network, "client", *place), Answer)
-    assert ebpf.network.inside("node", ebpf.mode.counters)[place].packets == 2
+    assert ebpf.network.inside("node", ebpf.mode.counters)[place].connections == 2
 
 
 def test_an_interface_that_appears_gets_the_program_and_other_filters_stay(ebpf: World) -> None:

@@ -95,14 +95,17 @@ def test_a_frontend_without_a_listener_is_left_to_kube_proxy_until_there_is_one(
 
 
 def test_a_listener_that_is_gone_is_a_refusal_and_its_return_is_enough(node: World) -> None:
-    """A dead listener is a clean refusal, never a timeout and never a loop."""
+    """A dead listener is a clean refusal, counted, never a timeout and never a loop."""
     first = node.listen(18301, who="first")
     node.apply(service(18301))
     assert who(connect(node)) == {"first"}
     for server in first:
         server.end()
     node.apply(service(18301))
-    assert {connection.outcome for connection in connect(node)} == {"refused"}
+    before = node.network.inside("node", node.mode.events)["refused"]
+    in_vain = connect(node)
+    assert {connection.outcome for connection in in_vain} == {"refused"}
+    assert node.network.inside("node", node.mode.events)["refused"] >= before + len(in_vain)
     node.listen(18301, who="second")
     node.apply(service(18301))
     assert who(connect(node)) == {"second"}
@@ -147,6 +150,7 @@ def test_only_clients_in_the_source_ranges_reach_a_restricted_frontend(node: Wor
             outside = Connection(node.network, where, *place, patience=0.5)
             assert outside.outcome == "timeout"
             outside.close()
+        assert node.network.inside("node", node.mode.events)["forbidden"] >= 2
         assert isinstance(ask(node.network, "pod1", *place), Answer)
         assert isinstance(ask(node.network, "client", *PLACES["ClusterIP"](family)), Answer)
     node.apply(service(ranges=("0.0.0.0/0", "::/0")))

@@ -84,7 +84,7 @@ def test_clients_behind_a_vlan_interface_of_the_node_reach_the_listener(vlan: Wo
     for family, (gateway, _, _) in VLAN.items():
         for place in (PLACES["ClusterIP"](family), PLACES["load balancer"](family), Place(gateway, NODE_PORT)):
             assert_served(vlan, "client", place)
-            assert vlan.network.inside("node", vlan.mode.counters)[place].packets == 1
+            assert vlan.network.inside("node", vlan.mode.counters)[place].connections == 1
 
 
 def tag(node: World, section: str, folder: Path) -> None:
@@ -110,7 +110,7 @@ def test_packets_of_a_vlan_that_the_node_is_not_in_are_left_alone(node: World, t
     node.apply(service())
     place = PLACES["ClusterIP"](4)
     assert Connection(node.network, "client", *place, patience=0.5).outcome == "timeout"
-    assert node.network.inside("node", node.mode.counters)[place].packets == 0
+    assert node.network.inside("node", node.mode.counters)[place].connections == 0
 
 
 ROUTED = {4: "10.9.9.9", 6: "fd00:9::9"}

@@ -85,17 +85,20 @@ def _agent(seen: Seen) -> Iterator[Metric]:
 def _redirects(status: Status, counts: Counts) -> Iterator[Metric]:
     plan, (places, events) = status.outcome.plan, counts
     connections: Counter[tuple[str, ...]] = Counter()
+    packets: Counter[tuple[str, ...]] = Counter()
     octets: Counter[tuple[str, ...]] = Counter()
     for place, count in places.items():
         if place in plan.owners:
             label = service_of(plan.owners[place])
-            connections[label] += count.packets
+            connections[label] += count.connections
+            packets[label] += count.packets
             octets[label] += count.bytes
     labels = ("namespace", "service", "port")
     yield _counter(
         "nodegate_redirect_connections", "First packets of connections to a Service's frontends.", connections, labels
     )
-    yield _counter("nodegate_redirect_connection_bytes", "The bytes of these packets.", octets, labels)
+    yield _counter("nodegate_redirect_packets", "Packets of clients on accepted connections.", packets, labels)
+    yield _counter("nodegate_redirect_bytes", "The bytes of these packets.", octets, labels)
     kinds = Counter({("listener",): 0, ("refused",): 0})
     kinds.update(("refused" if one.port == REFUSED else "listener",) for one in plan.targets.values())
     yield _gauge("nodegate_redirect_frontends", "Addresses and ports in the kernel, by where to.", kinds, ("to",))
@@ -103,7 +106,7 @@ def _redirects(status: Status, counts: Counts) -> Iterator[Metric]:
         "nodegate_agent_redirects_not_installed", "Redirects that are not as asked.", {(): len(status.problems)}
     )
     happened = {(name,): value for name, value in events.items()}
-    yield _counter("nodegate_redirect_packets", "Packets by what the program did with them.", happened, ("event",))
+    yield _counter("nodegate_redirect_events", "Packets by what became of them.", happened, ("event",))
 
 
 Values = Mapping[Any, float]

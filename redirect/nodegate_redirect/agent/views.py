@@ -12,7 +12,7 @@ from nodegate_redirect.contract import Place, Redirect
 from nodegate_redirect.mode import Count
 from nodegate_redirect.plan import Plan
 
-_NOTHING = Count(0, 0)
+_NOTHING = Count()
 
 
 def view(seen: Seen, counts: Mapping[Place, Count]) -> dict[str, Any]:
@@ -55,5 +55,6 @@ def _frontend(place: Place, plan: Plan, count: Count) -> dict[str, Any]:
         "port": place.port,
         "to": target.port if target else None,
         "ranges": target.ranges if target else None,
-        "connections": count.packets,
+        "connections": count.connections,
+        "packets": count.packets,
     }

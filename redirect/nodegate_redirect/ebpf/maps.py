@@ -25,8 +25,8 @@ EVENTS = (
 CLIENT = b"\1"
 """The value of every element of ``clients``."""
 
-PLACE_SIZE, TARGET_SIZE, COUNT_SIZE, CLIENT_SIZE = 20, 4, 16, 40
-_COUNT = struct.Struct("=QQ")
+PLACE_SIZE, TARGET_SIZE, COUNT_SIZE, CLIENT_SIZE = 20, 4, 24, 40
+_COUNT = struct.Struct("=QQQ")
 _MAPPED = bytes(10) + b"\xff\xff"
 _PLACE_BITS = 8 * PLACE_SIZE
 _IPV4_BITS = 96  # of an address in the form ::ffff:a.b.c.d, before the four bytes of IPv4

@@ -16,7 +16,7 @@ from nodegate_redirect.host.commands import find
 from nodegate_redirect.host.nft import Table, elements, nft
 from nodegate_redirect.mode import Applied, Count, added
 from nodegate_redirect.nft_chains import FAMILIES, open_port
-from nodegate_redirect.nft_elements import read_listeners
+from nodegate_redirect.nft_elements import read_listeners, read_traffic
 from nodegate_redirect.plan import REFUSED, Plan, Targets
 
 _PROGRAM = "redirect"
@@ -79,9 +79,10 @@ class EbpfMode:
         return Applied((*routing.ensure(), *self._load()))
 
     def counters(self) -> Mapping[Place, Count]:
-        """Return what was counted for each place: the packets that began its connections, the node's own too."""
+        """Return what was counted for each place; see :class:`nodegate_redirect.mode.Count`."""
         by_program = {maps.place_of(key): maps.count_of(value) for key, value in self._items("counts").items()}
-        return added(by_program, ((place, count) for place, _, count in read_listeners(rules.TABLE)))
+        own = ((place, count) for place, _, count in read_listeners(rules.TABLE))
+        return added(added(by_program, own), read_traffic(rules.TABLE))
 
     def events(self) -> Mapping[str, int]:
         """Return what the program did with packets, by the names of :data:`maps.EVENTS`, on all CPUs together."""

@@ -34,8 +34,25 @@ def elements(kind: str, table: str, name: str) -> list[Any]:
     return [element for item in json.loads(said)["nftables"] for element in item.get(kind, {}).get("elem", ())]
 
 
+def counted(table: str, chain: str) -> dict[str, int]:
+    """Return how many packets the rules of a chain counted, by what they did with them: ``drop`` or ``reject``."""
+    try:
+        said = run([find("nft", _PACKAGE), "--json", "list", "chain", "inet", table, chain])
+    except KernelError:
+        return {}
+    found: dict[str, int] = {}
+    for item in json.loads(said)["nftables"]:
+        parts = {kind: value for part in item.get("rule", {}).get("expr", ()) for kind, value in part.items()}
+        for verdict in ("drop", "reject"):
+            if verdict in parts and "counter" in parts:
+                found[verdict] = found.get(verdict, 0) + parts["counter"]["packets"]
+    return found
+
+
 class Table:
     """One table ``inet NAME``; ``body`` is what stands between its braces. ``questions`` are those for all its heads.
+
+    All but those of dynamic sets, into which the kernel itself puts elements.
 
     Chains whose name matches the regular expression ``passing`` come and go, and are not looked at.
 
@@ -48,7 +65,7 @@ class Table:
         self._body = body
         self._version = f"version-{hashlib.sha256(body.encode()).hexdigest()[:16]}"
         parts = {"chain": netfilter.chain, "map": netfilter.elements, "set": netfilter.elements}
-        named = re.findall(r"^ (chain|map|set) (\S+) ", body, re.MULTILINE)
+        named = re.findall(r"^ (chain|map|set) (\S+) (?!.*dynamic)", body, re.MULTILINE)
         self.questions = (netfilter.table(_INET, name), *(parts[kind](_INET, name, one) for kind, one in named))
         self._passing = re.compile(rf"^\tchain (?:{passing}) {{.*?^\t}}\n", re.MULTILINE | re.DOTALL)
         self._seen: str | None = None

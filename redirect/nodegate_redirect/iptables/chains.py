@@ -27,6 +27,10 @@ PROBE = (
 Chain = tuple[str, str]
 """Table and name of a chain."""
 
+REFUSING: Chain = ("filter", f"{PREFIX}IN")
+FORBIDDING: Chain = ("mangle", f"{PREFIX}PRE")
+"""The chains in which packets are rejected and dropped."""
+
 JUMPS: Mapping[Chain, str] = {
     ("mangle", "PREROUTING"): f"{PREFIX}PRE",
     ("mangle", "OUTPUT"): f"{PREFIX}OUT",
@@ -63,12 +67,12 @@ def chains(shape: Shape, among: Iterable[int] | None = None) -> dict[Chain, tupl
     """
     leaves = None if among is None else frozenset(port & 0xFF for port in among)
     made = {
-        ("mangle", f"{PREFIX}ACCEPTED"): (_SET_TO_LISTENER,),
-        ("mangle", f"{PREFIX}PRE"): tuple(_prerouting(shape)),
+        ("mangle", f"{PREFIX}ACCEPTED"): (f"! -i lo -p tcp {_counted(shape)}", _SET_TO_LISTENER),
+        FORBIDDING: tuple(_prerouting(shape)),
         ("mangle", f"{PREFIX}OUT"): tuple(_output(shape)),
         ("nat", f"{PREFIX}NAT"): tuple(_nat(shape)),
         ("nat", f"{PREFIX}NATOUT"): (f"{_OURS} -j ACCEPT",),
-        ("filter", f"{PREFIX}IN"): (
+        REFUSING: (
             f"-m mark --mark {TO_LISTENER:#x}/{_KIND_AND_REST:#x} -j ACCEPT",
             f"-p tcp -m mark --mark {REFUSE:#x} -j REJECT --reject-with tcp-reset",
         ),
@@ -85,6 +89,11 @@ def chains(shape: Shape, among: Iterable[int] | None = None) -> dict[Chain, tupl
     if shape.bridged:
         made |= _tree("nat", "BR", shape.ports, leaves, lambda port: f"-j REDIRECT --to-ports {port}")
     return made
+
+
+def _counted(shape: Shape) -> str:
+    """Return what counts a packet of an accepted connection for its place, and does nothing else."""
+    return f"-m set --match-set {set_names(shape.family).traffic} dst,dst"
 
 
 def _prerouting(shape: Shape) -> Iterator[str]:
@@ -110,6 +119,7 @@ def _output(shape: Shape) -> Iterator[str]:
     yield f"{new} {to_frontend} -j CONNMARK --set-xmark {TO_LISTENER:#x}/{KIND_MASK:#x}"
     marked = f"-m connmark --mark {TO_LISTENER:#x}/{KIND_MASK:#x} -m conntrack --ctdir ORIGINAL"
     yield f"-p tcp {marked} {_SET_TO_LISTENER}"
+    yield f"-p tcp {marked.replace('--ctdir', '--ctstate ESTABLISHED --ctdir')} {_counted(shape)}"
     # By this mark the nat table finds the listener; who may connect to a restricted place is decided on lo.
     is_open = f"-m set ! --match-set {names.restricted} dst,dst"
     yield f"{new} {is_open} -j SET --map-set {names.frontends} dst,dst --map-mark"

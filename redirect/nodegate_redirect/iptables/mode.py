@@ -9,9 +9,17 @@ from nodegate_redirect.contract import Place
 from nodegate_redirect.host import bridges, netfilter, routing
 from nodegate_redirect.host.commands import find
 from nodegate_redirect.iptables import saved, sets
-from nodegate_redirect.iptables.chains import PROBE, TABLES, Shape, chains
+from nodegate_redirect.iptables.chains import FORBIDDING, PROBE, REFUSING, TABLES, Shape, chains
 from nodegate_redirect.iptables.own import OwnClients
-from nodegate_redirect.iptables.programs import BACKENDS, Programs, change_sets, destroy_set, detect_backend, saved_sets
+from nodegate_redirect.iptables.programs import (
+    BACKENDS,
+    Programs,
+    change_sets,
+    destroy_set,
+    detect_backend,
+    saved_sets,
+    set_size,
+)
 from nodegate_redirect.marks import port_of
 from nodegate_redirect.mode import Applied, Count
 from nodegate_redirect.plan import REFUSED, Plan, Targets
@@ -76,7 +84,7 @@ class IptablesMode:
         return Applied(tuple(routing.ensure()))
 
     def counters(self) -> Mapping[Place, Count]:
-        """Return what was counted for each place: the packets that began its connections."""
+        """Return what was counted for each place; see :class:`nodegate_redirect.mode.Count`."""
         found: dict[Place, Count] = {}
         for family in FAMILIES:
             held = sets.parse(saved_sets(sets.set_names(family)), family)
@@ -84,8 +92,10 @@ class IptablesMode:
         return found
 
     def events(self) -> Mapping[str, int]:
-        """Return nothing: places are all that is counted."""
-        return {}
+        """Return what was refused for want of a listener, and forbidden by source ranges."""
+        refused = sum(self._programs.counted(family, REFUSING, "REJECT") for family in FAMILIES)
+        forbidden = sum(self._programs.counted(family, FORBIDDING, "DROP") for family in FAMILIES)
+        return {"refused": refused, "forbidden": forbidden}
 
     def cleanup(self, *, shared: bool = True) -> Applied:
         """Remove chains, jumps, sets, and rule and route; of both backends, since the node may have changed it."""
@@ -121,7 +131,10 @@ class IptablesMode:
             change_sets(sets.create(family))
             shape = Shape(family, ports | before, bridges.are_filtered(family))
             said += self._reshape(None, shape)
-            lines = sets.difference(family, sets.elements(plan.targets, family), held)
+            wanted = sets.elements(plan.targets, family)
+            lines = sets.difference(family, wanted, held)
+            if set_size(sets.set_names(family).traffic) != len(held.marks):  # somebody flushed it: count anew
+                lines += sets.count(family, wanted.marks)
             said += self._lead(family, shape, ports, lines)
         return said
 
@@ -153,7 +166,7 @@ class IptablesMode:
         return [f"IPv{family} {one}" for one in said]
 
     def _held_elements(self, family: int) -> sets.Elements:
-        held = sets.parse(saved_sets(sets.set_names(family)), family)
+        held = sets.parse(saved_sets(sets.set_names(family)[:-1]), family)
         return held[0] if held else sets.Elements({}, frozenset(), frozenset())
 
 

@@ -42,6 +42,18 @@ class Programs:
         """Return all rules of a family."""
         return run([_program(family, self.backend, "save")])
 
+    def counted(self, family: int, chain: tuple[str, str], target: str) -> int:
+        """Return how many packets the rules of a chain (its table and name) with a target counted."""
+        table, name = chain
+        program = find(f"{_FAMILY_NAMES[family]}tables-{self.backend}", "iptables")
+        wait = ["--wait", _WAIT_SECONDS] if self.backend == "legacy" else []
+        try:
+            said = run([program, *wait, "-t", table, "-nvxL", name])
+        except KernelError:  # there is no such chain yet
+            return 0
+        rules = (line.split() for line in said.splitlines()[2:])
+        return sum(int(words[0]) for words in rules if words[2] == target)
+
     def tables(self, family: int) -> set[str]:
         """Return the tables that are there, without making any."""
         if self.backend == "legacy":
@@ -83,6 +95,15 @@ def saved_sets(names: tuple[str, ...]) -> str:
     ipset = find("ipset", "ipset")
     existing = set(run([ipset, "list", "-name"]).split())
     return "".join(run([ipset, "save", name]) for name in names if name in existing)
+
+
+def set_size(name: str) -> int:
+    """Return how many elements a set has, without reading them; 0 where there is no such set."""
+    try:
+        said = run([find("ipset", "ipset"), "list", "-terse", name])
+    except KernelError:
+        return 0
+    return int(said.rpartition("Number of entries:")[2])
 
 
 def detect_backend() -> str:

@@ -1,7 +1,8 @@
 """The ipsets: which places are redirected where, and who may connect. Pure.
 
-``frontends`` (hash:ip,port, skbinfo) gives each place the mark of its listener and counts; ``restricted`` names the
-places that are not open to everybody, and ``allowed`` (hash:ip,port,net) who may connect to those.
+``frontends`` (hash:ip,port, skbinfo) gives each place the mark of its listener and counts first packets;
+``restricted`` names the places that are not open to everybody, and ``allowed`` (hash:ip,port,net) who may connect to
+those. ``traffic`` has all places once more, for counting the packets of accepted connections.
 """
 
 from __future__ import annotations
@@ -22,11 +23,14 @@ class SetNames(NamedTuple):
     frontends: str
     restricted: str
     allowed: str
+    traffic: str
 
 
 def set_names(family: int) -> SetNames:
     """Return the names of the sets of one family, 4 or 6."""
-    return SetNames(f"nodegate{family}", f"nodegate{family}-restricted", f"nodegate{family}-allowed")
+    return SetNames(
+        f"nodegate{family}", f"nodegate{family}-restricted", f"nodegate{family}-allowed", f"nodegate{family}-traffic"
+    )
 
 
 def create(family: int) -> list[str]:
@@ -37,6 +41,7 @@ def create(family: int) -> list[str]:
         f"create {names.frontends} hash:ip,port {size} counters skbinfo",
         f"create {names.restricted} hash:ip,port {size}",
         f"create {names.allowed} hash:ip,port,net {size}",
+        f"create {names.traffic} hash:ip,port {size} counters",
     ]
 
 
@@ -69,6 +74,7 @@ def difference(family: int, wanted: Elements, held: Elements) -> list[str]:
     names = set_names(family)
     lines = [f"add {names.allowed} {element}" for element in sorted(wanted.allowed - held.allowed)]
     lines += [f"add {names.restricted} {element}" for element in sorted(wanted.restricted - held.restricted)]
+    lines += count(family, wanted.marks.keys() - held.marks.keys())
     lines += [
         f"add {names.frontends} {_element(place)} skbmark {mark:#x}/0xffffffff"
         for place, mark in wanted.marks.items()
@@ -76,12 +82,21 @@ def difference(family: int, wanted: Elements, held: Elements) -> list[str]:
     ]
     gone = held.marks.keys() - wanted.marks.keys()
     lines += [f"del {names.frontends} {_element(place)}" for place in sorted(gone)]
+    lines += [f"del {names.traffic} {_element(place)}" for place in sorted(gone)]
     lines += [f"del {names.restricted} {element}" for element in sorted(held.restricted - wanted.restricted)]
     return lines + [f"del {names.allowed} {element}" for element in sorted(held.allowed - wanted.allowed)]
 
 
+def count(family: int, places: Iterable[Place]) -> list[str]:
+    """Return the commands that begin to count the packets of places."""
+    return [f"add {set_names(family).traffic} {_element(place)}" for place in sorted(places)]
+
+
 def parse(saved: str, family: int) -> tuple[Elements, dict[Place, Count]] | None:
-    """Return what the sets hold according to ``ipset save``, and what was counted; None when one is missing."""
+    """Return what the sets hold according to ``ipset save``, and what was counted; None when one is missing.
+
+    ``traffic`` may be missing: it tells nothing but counts.
+    """
     names = set_names(family)
     created: set[str] = set()
     marks: dict[Place, int] = {}
@@ -92,13 +107,18 @@ def parse(saved: str, family: int) -> tuple[Elements, dict[Place, Count]] | None
             continue
         if words[0] == "create":
             created.add(words[1])
-        elif words[0] == "add" and words[1] == names.frontends:
+        elif words[0] == "add" and words[1] in {names.frontends, names.traffic}:
             place, options = _place(words[2]), dict(zip(words[3::2], words[4::2], strict=False))
-            marks[place] = int(options.get("skbmark", "0").partition("/")[0], 16)
-            counts[place] = Count(int(options.get("packets", "0")), int(options.get("bytes", "0")))
+            packets, octets = int(options.get("packets", "0")), int(options.get("bytes", "0"))
+            before = counts.get(place, Count())
+            if words[1] == names.traffic:
+                counts[place] = before._replace(packets=packets, bytes=octets)
+            else:
+                marks[place] = int(options.get("skbmark", "0").partition("/")[0], 16)
+                counts[place] = before._replace(connections=packets)
         elif words[0] == "add" and words[1] in others:
             others[words[1]].add(words[2])
-    if not created.issuperset(names):
+    if not created.issuperset(names[:-1]):
         return None
     return Elements(marks, frozenset(others[names.restricted]), frozenset(others[names.allowed])), counts
 

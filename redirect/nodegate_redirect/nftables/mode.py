@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 
 from nodegate_redirect.contract import Place
 from nodegate_redirect.host import bridges, netfilter, routing
-from nodegate_redirect.host.nft import Table, check, elements, nft
+from nodegate_redirect.host.nft import Table, check, counted, elements, nft
 from nodegate_redirect.mode import Applied, Count, added
 from nodegate_redirect.nft_chains import FAMILIES
-from nodegate_redirect.nft_elements import read_listeners, read_map
-from nodegate_redirect.nftables.rules import PORT_CHAINS, TABLE, body, changes, parse_chain
+from nodegate_redirect.nft_elements import read_listeners, read_map, read_traffic
+from nodegate_redirect.nftables.rules import PORT_CHAINS, REFUSING, TABLE, body, changes, parse_chain
 from nodegate_redirect.plan import REFUSED, Plan, Target, Targets
 
 
@@ -56,13 +56,15 @@ class NftablesMode:
         return Applied(tuple(routing.ensure()))
 
     def counters(self) -> Mapping[Place, Count]:
-        """Return what was counted for each place: packets that began its connections, the node's own too."""
+        """Return what was counted for each place; see :class:`nodegate_redirect.mode.Count`."""
         from_outside = {place: count for place, _, count in _read()}
-        return added(from_outside, ((place, count) for place, _, count in read_listeners(TABLE)))
+        own = ((place, count) for place, _, count in read_listeners(TABLE))
+        return added(added(from_outside, own), read_traffic(TABLE))
 
     def events(self) -> Mapping[str, int]:
-        """Return nothing: places are all that is counted."""
-        return {}
+        """Return what was refused for want of a listener, and forbidden by source ranges."""
+        refused, forbidden = counted(TABLE, REFUSING), counted(TABLE, "prerouting")
+        return {"refused": refused.get("reject", 0), "forbidden": forbidden.get("drop", 0)}
 
     def cleanup(self, *, shared: bool = True) -> Applied:
         """Remove the table, and rule and route."""

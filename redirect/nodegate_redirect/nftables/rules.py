@@ -20,7 +20,7 @@ TABLE = "nodegate"
 PORT_CHAINS = r"(?:to|bridged)-\d+"
 """The names of the chains of listeners' ports, as a regular expression."""
 
-_REFUSING = "refuse"
+REFUSING, _ACCEPTED = "refuse", "accepted"
 _SYN = "tcp flags & (fin | syn | rst | ack) == syn"
 _LATER = "tcp flags & (fin | syn | rst | ack) != syn"
 
@@ -33,7 +33,7 @@ def body(*, bridged: bool) -> str:
     ports = " map bridged { type mark : verdict; }\n" if bridged else ""
     nat = nft_chains.translation(["meta mark vmap @bridged"] if bridged else [])
     maps = (*_maps(), nft_chains.place_sets(), ports)
-    chains = (_refuse(), _untracked(bridged=bridged), _prerouting(), nft_chains.output(), nat)
+    chains = (_refuse(), _accepted(), _untracked(bridged=bridged), _prerouting(), nft_chains.output(), nat)
     return "".join((*maps, *chains))
 
 
@@ -46,7 +46,13 @@ def _maps() -> Iterator[str]:
 
 
 def _refuse() -> str:
-    return f" chain {_REFUSING} {{\n  {nft_chains.REFUSE_HERE}\n }}\n"
+    return f" chain {REFUSING} {{\n  {nft_chains.REFUSE_HERE}\n }}\n"
+
+
+def _accepted() -> str:
+    """Count packets of accepted connections. Those of the node's own clients are counted where they begin."""
+    lines = ['iif "lo" accept', *nft_chains.count_traffic()]
+    return f" chain {_ACCEPTED} {{\n" + "".join(f"  {line}\n" for line in lines) + " }\n"
 
 
 def _untracked(*, bridged: bool) -> str:
@@ -68,7 +74,7 @@ def _untracked(*, bridged: bool) -> str:
 def _prerouting() -> str:
     lines = [
         "meta l4proto != tcp accept",
-        f"socket transparent 1 socket wildcard 0 meta mark set {TO_LISTENER:#x} accept",
+        f"socket transparent 1 socket wildcard 0 meta mark set {TO_LISTENER:#x} goto {_ACCEPTED}",
         "ct status dnat accept",  # connections that kube-proxy has already
         # A handshake that has begun: `socket wildcard` does not match it, and it should not be counted again.
         *(f"{to_place(family)} socket transparent 1 meta mark set {TO_LISTENER:#x} accept" for family in FAMILIES),
@@ -77,7 +83,7 @@ def _prerouting() -> str:
     lines += [f"{_LATER} {to_place(family)} socket transparent 0 socket wildcard 0 accept" for family in FAMILIES]
     for family in FAMILIES:
         from_client = f"{IP[family]} daddr . tcp dport . {IP[family]} saddr != @allowed{family}"
-        lines.append(f"{place(family)} @restricted{family} {from_client} drop")
+        lines.append(f"{place(family)} @restricted{family} {from_client} counter drop")
     lines += [f"{place(family)} vmap @frontends{family}" for family in FAMILIES]
     return chain("prerouting", "filter hook prerouting priority mangle", lines)
 
@@ -106,7 +112,7 @@ def _add_port(port: int, *, bridged: bool) -> Iterator[str]:
     if bridged:
         yield f'{rule} meta iifkind "bridge" meta mark set {mark_of(port):#x} accept'
     yield f"{rule} meta l4proto tcp tproxy to :{port} meta mark set {TO_LISTENER:#x} accept"
-    yield f"{rule} goto {_REFUSING}"
+    yield f"{rule} goto {REFUSING}"
     if bridged:
         yield f"add chain inet {TABLE} bridged-{port}"
         yield f"add rule inet {TABLE} bridged-{port} meta l4proto tcp redirect to :{port}"
@@ -122,7 +128,7 @@ def _remove_port(port: int, *, bridged: bool) -> Iterator[str]:
 
 def _elements(verb: str, frontend: Place, target: Target) -> Iterator[str]:
     family, key = frontend.family, f"{frontend.address} . {frontend.port}"
-    leads = _REFUSING if target.port == REFUSED else f"to-{target.port}"
+    leads = REFUSING if target.port == REFUSED else f"to-{target.port}"
     yield f"{verb} element inet {TABLE} frontends{family} {{ {key} : goto {leads} }}"
     yield from nft_chains.place_elements(verb, TABLE, frontend, nft_chains.open_port(target))
     if target.ranges is not None:

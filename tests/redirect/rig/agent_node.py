@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.redirect.rig.agent import PATIENCE, AgentProcess, ControlPlane, agent, control_plane, until
+from tests.redirect.rig.kernel import without_traffic
 from tests.redirect.rig.sockets import Answer, Connection, ask
 from tests.redirect.rig.world import PINS, PLACES, World, world
 
@@ -81,7 +82,7 @@ class Node:
             "iptables-nft-save -c; ip6tables-nft-save -c; nft -a list ruleset; ipset save; ip rule; ip -6 rule;"
             "for d in lo eth0 cbr0; do tc filter show dev $d ingress; done",
         )
-        said = re.sub(r"^#.*$", "", said, flags=re.MULTILINE)
+        said = re.sub(r"^#.*$", "", without_traffic(said), flags=re.MULTILINE)
         counters = [int(number) for found in _COUNTERS.findall(said) for number in found if number]
         return Rules(_COUNTERS.sub("", said), counters)
 

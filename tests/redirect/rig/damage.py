@@ -15,6 +15,7 @@ FLUSHES = {
     "iptables-nft": {
         "rules": "for r in iptables ip6tables; do $r-nft -t mangle -F; $r-nft -t nat -F PREROUTING; done",
         "sets": "ipset flush nodegate4",
+        "counters": "ipset flush nodegate6-traffic",
         "order": "iptables-nft -t nat -I PREROUTING 1 -j KUBE-SERVICES",
         "routing": ROUTING,
         "all of nftables": ALL_OF_NFTABLES,

@@ -19,7 +19,12 @@ def kernel_of(network: Network) -> str:
 
     And without the routes that the kernel makes for addresses: some come a while after their interface.
     """
-    return re.sub(_VOLATILE, "", network.run("node", _SHOW), flags=re.MULTILINE)
+    return re.sub(_VOLATILE, "", without_traffic(network.run("node", _SHOW)), flags=re.MULTILINE)
+
+
+def without_traffic(kernel: str) -> str:
+    """Return the text without the sets of nftables into which the kernel itself puts what it counts."""
+    return re.sub(r"^\tset traffic\d \{.*?^\t\}\n", "", kernel, flags=re.MULTILINE | re.DOTALL)
 
 
 def without_empty_tables(kernel: str) -> list[str]:

@@ -137,15 +137,17 @@ def test_a_place_is_closed_before_it_is_there() -> None:
         "add nodegate4-allowed 203.0.113.10,tcp:80,192.0.2.0/24",
         "add nodegate4-allowed 203.0.113.10,tcp:80,198.51.100.7",
         "add nodegate4-restricted 203.0.113.10,tcp:80",
+        "add nodegate4-traffic 203.0.113.10,tcp:80",
         "add nodegate4 203.0.113.10,tcp:80 skbmark 0x43470200/0xffffffff",
     ]
 
 
 def test_counters_are_read_and_a_missing_set_is_noticed() -> None:
     saved_text = [*sets.create(4), "add nodegate4 10.0.0.1,tcp:80 packets 3 bytes 180 skbmark 0x43470200/0xffffffff"]
+    saved_text.append("add nodegate4-traffic 10.0.0.1,tcp:80 packets 12 bytes 900")
     parsed = sets.parse("\n".join(saved_text), 4)
     assert parsed is not None
-    assert parsed[1] == {Place("10.0.0.1", 80): (3, 180)}
+    assert parsed[1] == {Place("10.0.0.1", 80): (3, 12, 900)}
     assert sets.parse("\n".join(saved_text[1:]), 4) is None
 
 
