@@ -196,6 +196,17 @@ def test_lint_of_wrong_manifests_names_file_line_object_and_field_and_fails(fold
     assert (problem["kind"], problem["name"], problem["severity"]) == ("Ingress", "b", "error")
 
 
+@pytest.mark.parametrize("command", ["lint", "translate"])
+def test_a_problem_is_printed_once(folder: Path, command: str) -> None:
+    """As the line that names it, and not as a line of a log besides."""
+    (folder / "bad.yaml").write_text(
+        GOOD.replace("name: web, namespace", "name: lost, namespace").replace("name: web,", "name: nowhere,")
+    )
+    call = [sys.executable, "-m", "nodegate", command, folder]
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert (done.stdout + done.stderr).count("[ServiceNotFound]") == 1
+
+
 def test_lint_finds_what_only_translation_can_know(folder: Path) -> None:
     """A Service that does not exist is found by looking at all objects together."""
     (folder / "web.yaml").write_text(GOOD.partition("---")[0])

@@ -83,6 +83,11 @@ def _invalid_path(name: str) -> Objects:
     return [ingress(name, *exact), regexes]
 
 
+def _path_taken_literally(name: str) -> Objects:
+    patterns = [one_path("ImplementationSpecific", path) for path in ("/a/*", "/(b|c)", "/d.*$", r"/e\d")]
+    return [ingress(name, *patterns, one_path("Prefix", "/f/*"))]
+
+
 def _invalid_path_type(name: str) -> Objects:
     return [ingress(name, one_path("", "/"), one_path("prefix", "/"))]
 
@@ -277,6 +282,7 @@ _OF_OBJECTS: dict[ProblemCode, Callable[[str], Objects]] = {
     codes.EMPTY_INGRESS: _empty,
     codes.INVALID_HOST: _invalid_host,
     codes.INVALID_PATH: _invalid_path,
+    codes.PATH_TAKEN_LITERALLY: _path_taken_literally,
     codes.INVALID_PATH_TYPE: _invalid_path_type,
     codes.PATH_CONFLICT: _path_conflict,
     codes.RESOURCE_BACKEND: _resource_backend,

@@ -79,7 +79,7 @@ def _state(folder: str, translation: s.TranslationSettings) -> State:
     path = s.parse_folder(folder, "DIR")
     from nodegate import app, logs  # noqa: PLC0415  # grpc and the Envoy API take a second to import
 
-    logs.configure("console", "error")
+    logs.configure("console", "critical")  # problems are printed below, once
     return asyncio.run(app.translate_once(path, translation))
 
 

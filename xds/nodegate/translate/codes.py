@@ -43,6 +43,14 @@ INVALID_PATH = ProblemCode(
     "A path can never match a request, or is not a path: it is left out.",
     "Write an absolute path without query, fragment, empty or dot segments.",
 )
+PATH_TAKEN_LITERALLY = ProblemCode(
+    "PathTakenLiterally",
+    "A path looks like a pattern of another Ingress controller. It is served, but compared character by character, as "
+    "a prefix: no request is likely to match it.",
+    "Leave out a '*' at the end, as prefixes match what is below them. For a regular expression set pathType to "
+    "ImplementationSpecific and add the annotation nodegate.dev/path-regex: full.",
+    Severity.WARNING,
+)
 INVALID_PATH_TYPE = ProblemCode(
     "InvalidPathType",
     "The pathType is none of Exact, Prefix and ImplementationSpecific: the path is left out.",
@@ -201,6 +209,7 @@ CODES = (
     EMPTY_INGRESS,
     INVALID_HOST,
     INVALID_PATH,
+    PATH_TAKEN_LITERALLY,
     INVALID_PATH_TYPE,
     PATH_CONFLICT,
     RESOURCE_BACKEND,

@@ -13,6 +13,9 @@ from nodegate.translate.regexes import regex_fault
 EXACT, PREFIX, IMPLEMENTATION_SPECIFIC = "Exact", "Prefix", "ImplementationSpecific"
 PATH_TYPES = (EXACT, PREFIX, IMPLEMENTATION_SPECIFIC)
 
+_OF_PATTERNS = frozenset("*()[]{}|^\\")
+"""Characters that paths of other controllers mean something by, and that paths of applications rarely hold."""
+
 _DEAD_SEQUENCES = ("//", "/./", "/../", "%2f", "%2F")
 _DEAD_SUFFIXES = ("/.", "/..")
 _NOT_ABSOLUTE = "The path {!r} does not start with '/'."
@@ -59,6 +62,13 @@ def path_match(path_type: str, path: str, regex: RegexMode | None = None) -> Pat
 
 _ASCII = "".join(map(chr, range(0x21, 0x7F)))
 """Left as they are: only other characters are percent-encoded, as clients send them."""
+
+
+def looks_like_pattern(path_type: str, path: str, regex: RegexMode | None = None) -> bool:
+    """Say whether a path was likely meant as a pattern, and is none (ingress.md 10)."""
+    if path_type == IMPLEMENTATION_SPECIFIC:
+        return regex is None and not _OF_PATTERNS.isdisjoint(path)
+    return path_type == PREFIX and path.endswith("/*")
 
 
 @lru_cache(maxsize=1024)

@@ -17,7 +17,7 @@ from nodegate.translate.hosts import ANY_HOST, covers, host_fault
 from nodegate.translate.ingress_class import created
 from nodegate.translate.names import ObjectName
 from nodegate.translate.options import RouteOptions
-from nodegate.translate.paths import PATH_TYPES, PathMatch, path_fault, path_match
+from nodegate.translate.paths import PATH_TYPES, PathMatch, looks_like_pattern, path_fault, path_match
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
@@ -148,6 +148,9 @@ class _Planner:
         if fault := path_fault(path.path_type, path.path, self.options.path_regex):
             self.report(codes.INVALID_PATH, f"{where}.path", fault)
             return False
+        if looks_like_pattern(path.path_type, path.path, self.options.path_regex):
+            message = f"The path {path.path!r} is compared as it stands, as a prefix."
+            self.report(codes.PATH_TAKEN_LITERALLY, f"{where}.path", message)
         return True
 
     def backend(self, backend: IngressBackend, field: str) -> Backend:
