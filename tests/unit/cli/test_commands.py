@@ -202,7 +202,7 @@ def test_a_problem_is_printed_once(folder: Path, command: str) -> None:
     (folder / "bad.yaml").write_text(
         GOOD.replace("name: web, namespace", "name: lost, namespace").replace("name: web,", "name: nowhere,")
     )
-    call = [sys.executable, "-m", "nodegate", command, folder]
+    call = [sys.executable, "-m", "nodegate", command, str(folder)]
     done = subprocess.run(call, capture_output=True, text=True, check=False)
     assert (done.stdout + done.stderr).count("[ServiceNotFound]") == 1
 
