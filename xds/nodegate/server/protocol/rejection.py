@@ -7,7 +7,6 @@ rejected ones. When it names none, the message is tried again in halves until si
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -38,7 +37,7 @@ class Rejections:
 
     def __init__(self) -> None:
         self.rejected: dict[str, Rejection] = {}
-        self._trials: deque[dict[str, str]] = deque()
+        self._trials: list[dict[str, str]] = []
         self._suspects: dict[str, str] = {}
 
     def __bool__(self) -> bool:
@@ -91,7 +90,7 @@ class Rejections:
         middle = len(names) // 2
         for half in (names[middle:], names[:middle]):
             group = {name: sent[name] for name in half}
-            self._trials.appendleft(group)
+            self._trials.insert(0, group)
             self._suspects.update(group)
 
     def _acquit(self, name: str) -> None:
@@ -100,4 +99,4 @@ class Rejections:
         for group in self._trials:
             group.pop(name, None)
         while self._trials and not self._trials[0]:
-            self._trials.popleft()
+            del self._trials[0]

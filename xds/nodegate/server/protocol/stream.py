@@ -96,8 +96,9 @@ class Stream:
         refused = state.on_request(request)
         if repeated and edits == state.subscription.edits and self._is_endpoints_alone(state):
             state.answer_all()
-        if state.type_url == ENDPOINT and state.acknowledged is not None:
-            self._warm(state.acknowledged)
+        acknowledged, state.acknowledged = state.acknowledged, None  # it may be large, and the next may be far away
+        if state.type_url == ENDPOINT and acknowledged is not None:
+            self._warm(acknowledged)
         if refused is None:
             return None
         return Refusal(state.type_url, tuple(one.name for one in refused.guilty), refused.text, refused.guilty)

@@ -47,7 +47,7 @@ class TypeState:
         self.refused: dict[str, Resource] = {}
         """Content of refused responses that the client may hold all the same, until it acknowledges another (35)."""
         self.acknowledged: Outstanding | None = None
-        """The response that the latest request acknowledged, if it did."""
+        """The response that the latest request acknowledged, if it did, until ``Stream`` has looked at it."""
         self.warm: set[str] = set()
         """Clusters of the outstanding response that are in use already, though it is not acknowledged."""
         self.counters = Counters()
@@ -79,7 +79,6 @@ class TypeState:
     def on_request(self, request: Request) -> Refused | None:
         """Take in one request of this type; return the refusal if it is a NACK of the outstanding response."""
         first, self._first = self._first, False
-        self.acknowledged = None
         if first:
             self._start(request)
         refused = None if first else self._settle(request)
