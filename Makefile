@@ -15,7 +15,7 @@ BENCH_ARGS ?=
 # More for the mutation tests: make mutants MUTANTS_ARGS="nodegate.server.protocol.ledger.*"
 MUTANTS_ARGS ?=
 # The modules of which every surviving mutant has been judged (docs/mutants.md); test-full tries these.
-JUDGED = agenda decode heartbeat ledger ordering postponement rejection response shared subscription withdrawal
+JUDGED = agenda decode heartbeat ledger ordering planning postponement rejection response resumption shared sharing stream subscription type_state withdrawal
 # More for pip-compile: make lock LOCK_ARGS="--upgrade-package aiohttp"
 LOCK_ARGS ?=
 

@@ -37,8 +37,8 @@ def test_who_takes_everything_is_sent_the_whole_and_then_what_changes() -> None:
     assert not holds_by_reference(wire, "CDS")
     wire.play("<-CDS n1")
     assert holds_by_reference(wire, "CDS")
-    wire.play("++ CDS c3 ; ->CDS n2[c3]")
-    assert sent_alike(wire, "CDS") == ["c3"]
+    wire.play("++ CDS c1@2, CDS c3 ; ->CDS n2[c1@2,c3]")
+    assert sent_alike(wire, "CDS") == ["c1", "c3"]
     wire.play("<-CDS n2")
     assert holds_by_reference(wire, "CDS")
     assert state_of(wire, "CDS").counters.acked == 2
@@ -49,12 +49,12 @@ def test_who_asks_for_every_name_is_answered_as_all_are() -> None:
     wire = Wire("delta", "EDS a, EDS b")
     wire.play("<-EDS sub[a,b] NODE | ->EDS n1[a,b]")
     assert sent_alike(wire, "EDS") == ["a", "b"]
-    wire.play("<-EDS n1 | ++ EDS a@2 ; ->EDS n2[a@2]")
-    assert sent_alike(wire, "EDS") == ["a"]
+    wire.play("<-EDS n1 | ++ EDS a@2, EDS b@2 ; ->EDS n2[a@2,b@2]")
+    assert sent_alike(wire, "EDS") == ["a", "b"]
     wire.play("<-EDS n2")
     assert holds_by_reference(wire, "EDS")
     wire.redial()
-    wire.play("<-EDS sub[a,b] init{a:2,b:1} NODE | ->EDS n1[a@2,b]")
+    wire.play("<-EDS sub[a,b] init{a:2,b:2} NODE | ->EDS n1[a@2,b@2]")
     assert sent_alike(wire, "EDS") == ["a", "b"]
 
 
@@ -63,8 +63,8 @@ def test_who_comes_back_with_everything_holds_it_by_reference_and_goes_on_as_oth
     wire = Wire("delta", "CDS c1, CDS c2")
     wire.play("<-CDS init{c1:1,c2:1} NODE | ->CDS n1[] | <-CDS n1")
     assert holds_by_reference(wire, "CDS")
-    wire.play("++ CDS c1@2 ; ->CDS n2[c1@2]")
-    assert sent_alike(wire, "CDS") == ["c1"]
+    wire.play("++ CDS c1@2, CDS c2@2 ; ->CDS n2[c1@2,c2@2]")
+    assert sent_alike(wire, "CDS") == ["c1", "c2"]
 
 
 def test_who_was_behind_goes_on_as_others_once_it_is_not() -> None:
@@ -74,8 +74,21 @@ def test_who_was_behind_goes_on_as_others_once_it_is_not() -> None:
     assert sent_alike(wire, "CDS") is None
     wire.play("<-CDS n1")
     assert holds_by_reference(wire, "CDS")
-    wire.play("++ CDS c1@2 ; ->CDS n2[c1@2]")
-    assert sent_alike(wire, "CDS") == ["c1"]
+    wire.play("++ CDS c1@2, CDS c2@2 ; ->CDS n2[c1@2,c2@2]")
+    assert sent_alike(wire, "CDS") == ["c1", "c2"]
+
+
+def test_one_name_that_is_as_it_was_by_the_next_look_is_not_sent() -> None:
+    """What changed and changed back meanwhile is held already (xds-protocol 8)."""
+    wire = Wire("delta", "EDS a, EDS b, EDS c")
+    wire.play("<-EDS sub[a] NODE | ->EDS n1[a] | <-EDS n1")
+    wire.ready = False
+    wire.put("EDS a@2")
+    wire.put("EDS a@1")
+    wire.ready = True
+    wire.wait(0.0)
+    wire.hears_nothing()
+    wire.play("++ EDS a@3 ; ->EDS n2[a@3]")
 
 
 def test_routes_are_sent_alike_where_nothing_of_them_has_to_wait() -> None:
