@@ -9,12 +9,20 @@ from nodegate_redirect.contract import Place
 from nodegate_redirect.host.nft import elements
 from nodegate_redirect.mode import Count
 from nodegate_redirect.nft_chains import FAMILIES
+from nodegate_redirect.plan import REFUSED
 
 
 def read_listeners(table: str) -> Iterator[tuple[Place, int, Count]]:
     """Yield every place of a node's own clients that has a listener, its port, and what was counted."""
     for place, port, count in read_map(table, "listeners"):
         yield place, int(port), count
+
+
+def read_places(table: str) -> dict[Place, int]:
+    """Return every place that clients on this node can be led from, and its port; REFUSED without a listener."""
+    keys = (element["concat"] for family in FAMILIES for element in elements("set", table, f"places{family}"))
+    ports = {place: port for place, port, _ in read_listeners(table)}
+    return {place: ports.get(place, REFUSED) for place in (Place(address, int(port)) for address, port in keys)}
 
 
 def read_map(table: str, name: str) -> Iterator[tuple[Place, Any, Count]]:

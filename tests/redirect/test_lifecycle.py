@@ -226,6 +226,27 @@ def test_the_next_look_sees_a_flush_and_repairs_it_whatever_the_number_of_servic
     assert (look().compared, look().changes) == (False, ())
 
 
+RANGES = {
+    "nftables": "nft flush set inet nodegate allowed4",
+    "iptables-nft": "ipset flush nodegate4-allowed",
+    "iptables-legacy": "ipset flush nodegate4-allowed",
+}
+"""eBPF keeps them in a map of its own, which no program of netfilter can flush."""
+
+
+@pytest.mark.parametrize(("node", "damage"), RANGES.items(), indirect=["node"])
+def test_source_ranges_that_a_stranger_flushes_hold_again(node: World, damage: str) -> None:
+    """Without them nobody is served; with them again who is in one is."""
+    if node.mode.name == "nftables":
+        needs_counts_of_nftables()
+    ranges, place = service(ranges=("10.244.0.0/16", "fd00:244::/64")), PLACES["load balancer"](4)
+    node.apply(ranges)
+    node.network.run("node", damage)
+    assert ask(node.network, "pod1", *place) == "timeout"
+    assert node.apply(ranges).changes
+    assert isinstance(ask(node.network, "pod1", *place), Answer)
+
+
 def test_a_change_that_comes_before_the_next_look_does_not_hide_a_flush(node: World) -> None:
     """What a change leaves behind is what is trusted from then on, so a flush is repaired first."""
     if node.mode.name == "nftables":

@@ -13,11 +13,11 @@ from nodegate_redirect.ebpf.libbpf import Libbpf, unpin
 from nodegate_redirect.errors import KernelError, UnsupportedError
 from nodegate_redirect.host import interfaces, netfilter, routing
 from nodegate_redirect.host.commands import find
-from nodegate_redirect.host.nft import Table, elements, nft
+from nodegate_redirect.host.nft import Table, nft
 from nodegate_redirect.mode import Applied, Count, added
-from nodegate_redirect.nft_chains import FAMILIES, open_port
-from nodegate_redirect.nft_elements import read_listeners, read_traffic
-from nodegate_redirect.plan import REFUSED, Plan, Targets
+from nodegate_redirect.nft_chains import open_port
+from nodegate_redirect.nft_elements import read_listeners, read_places, read_traffic
+from nodegate_redirect.plan import Plan, Targets
 
 _PROGRAM = "redirect"
 _SIZES = {
@@ -180,7 +180,7 @@ class EbpfMode:
         """Make the table's sets hold the places, those where clients on this node connect to."""
         if not self._table.is_right():
             return self._table.replace(rules.changes(places, {}))
-        held = _table_places()
+        held = read_places(rules.TABLE)
         text = rules.changes(dict(places.items() - held.items()), dict(held.items() - places.items()))
         if not text:
             return []
@@ -214,9 +214,3 @@ def _places(targets: Targets) -> dict[bytes, bytes]:
 
 def _open_ports(targets: Targets) -> dict[Place, int]:
     return {place: open_port(target) for place, target in targets.items()}
-
-
-def _table_places() -> dict[Place, int]:
-    places = (element["concat"] for family in FAMILIES for element in elements("set", rules.TABLE, f"places{family}"))
-    listeners = {place: port for place, port, _ in read_listeners(rules.TABLE)}
-    return {place: listeners.get(place, REFUSED) for place in (Place(address, int(port)) for address, port in places)}

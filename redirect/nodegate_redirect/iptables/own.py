@@ -32,8 +32,9 @@ class OwnClients:
                 return self._table.replace(_changes("add", ports))
             listed = elements("map", TABLE, "listeners")
             self._ports = frozenset(int(port) for _, port in listed)
-        self._change("add", ports - self._ports)
-        return []
+        missing = ports - self._ports
+        self._change("add", missing)
+        return [f"nftables table inet {TABLE}: {len(missing)} ports of listeners are added."] if missing else []
 
     def keep_only(self, ports: frozenset[int]) -> None:
         """Make the table lead to no other ports."""

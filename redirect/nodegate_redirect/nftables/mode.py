@@ -8,8 +8,8 @@ from nodegate_redirect.contract import Place
 from nodegate_redirect.host import bridges, netfilter, routing
 from nodegate_redirect.host.nft import Table, check, counted, elements, nft
 from nodegate_redirect.mode import Applied, Count, added
-from nodegate_redirect.nft_chains import FAMILIES
-from nodegate_redirect.nft_elements import read_listeners, read_map, read_traffic
+from nodegate_redirect.nft_chains import FAMILIES, open_port
+from nodegate_redirect.nft_elements import read_listeners, read_map, read_places, read_traffic
 from nodegate_redirect.nftables.rules import PORT_CHAINS, REFUSING, TABLE, body, changes, parse_chain
 from nodegate_redirect.plan import REFUSED, Plan, Target, Targets
 
@@ -68,13 +68,14 @@ class NftablesMode:
 
     def cleanup(self, *, shared: bool = True) -> Applied:
         """Remove the table, and rule and route."""
-        self._held = None
+        self._held, self._left = None, ()
         return Applied((*self._table.remove(), *(routing.remove() if shared else ())))
 
     def _compare(self, plan: Plan) -> list[str]:
         """Change what differs from what the kernel holds."""
         self._look_at_bridges()
-        if self._is_right() and self._held is not None:
+        flushed = self._left and not self.is_untouched()  # of what restricts places, that is all that shows
+        if not flushed and self._is_right() and self._held is not None:
             return self._change(plan, self._held)
         said = self._table.replace(changes(plan, {}, frozenset(), bridged=self._bridged))
         self._held, self._ports = plan.targets, plan.ports
@@ -95,7 +96,9 @@ class NftablesMode:
         if self._held is None and not any(elements("set", TABLE, f"restricted{family}") for family in FAMILIES):
             self._held = {place: Target(port) for place, port in shown.items()}
             self._ports = frozenset(shown.values()) - {REFUSED}
-        return self._held is not None and shown == {place: target.port for place, target in self._held.items()}
+        if self._held is None or shown != {place: target.port for place, target in self._held.items()}:
+            return False
+        return read_places(TABLE) == {place: open_port(target) for place, target in self._held.items()}
 
     def _look_at_bridges(self) -> None:
         bridged = any(bridges.are_filtered(family) for family in FAMILIES)
