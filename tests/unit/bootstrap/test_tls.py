@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nodegate.app import control_plane
+from nodegate.app.control_plane import control_plane
 from nodegate.bootstrap import BootstrapSettings, XdsTls, bootstrap
 from nodegate.demo.envoy_binary import ENVIRONMENT, cached_envoy
 from nodegate.demo.envoy_process import running_envoy

@@ -13,7 +13,7 @@ import aiohttp
 import grpc.aio
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
 
-from nodegate.app import ControlPlane, control_plane
+from nodegate.app.control_plane import ControlPlane, control_plane
 from nodegate.bootstrap import NODE_KEY
 from nodegate.server.protocol.decode import ROLE_KEY
 from nodegate.server.protocol.request import AGENT

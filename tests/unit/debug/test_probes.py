@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
-from nodegate.app import control_plane
+from nodegate.app.control_plane import control_plane
 from nodegate.debug.probes import Readiness
 from nodegate.debug.state import Durations, State
 from nodegate.errors import SourceError, StateError, TransportError, UsageError

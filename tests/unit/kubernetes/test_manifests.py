@@ -13,7 +13,7 @@ import click
 import pytest
 import yaml
 
-from nodegate.app import translate_once
+from nodegate.app.once import translate_once
 from nodegate.cli import main
 from nodegate.server.security import TlsFiles, names_node
 from nodegate.settings import TranslationSettings

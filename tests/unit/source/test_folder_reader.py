@@ -15,7 +15,7 @@ import pytest
 from nodegate.errors import SourceError
 from nodegate.model.objects import Service
 from nodegate.model.refs import Kind, Ref
-from nodegate.source import read_folder
+from nodegate.source.files import read_folder
 from nodegate.source.files.reader import DELETE_GRACE, LONGEST_HOLD, SETTLED, FolderReader
 from nodegate.source.files.scan import LARGEST_FILE, scan
 from tests.unit.source.manifests import SEED, service

@@ -18,7 +18,8 @@ from nodegate.errors import SourceError
 from nodegate.model.changes import Batch, Delete, Upsert
 from nodegate.model.objects import Object, Service
 from nodegate.model.refs import Ref
-from nodegate.source import FolderSource, Source, read_folder
+from nodegate.source import Source
+from nodegate.source.files import FolderSource, read_folder
 from nodegate.source.files.watch import FolderWatch
 from tests.unit.source.manifests import SEED, TLS_SECRET, service
 from tests.unit.source.test_folder_reader import mount_configmap

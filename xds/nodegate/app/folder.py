@@ -1,63 +1,30 @@
-"""A folder of manifests as the source, and what every source has to do for a control plane."""
+"""A folder of manifests as the source."""
 
 from __future__ import annotations
 
-from asyncio import TaskGroup
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Protocol
 
+import structlog
 from prometheus_client.registry import Collector
 
-from nodegate.app.state_folder import kept_claims
-from nodegate.debug.state import Replica
-from nodegate.engine import Engine
+from nodegate.app.followed import Plane
 from nodegate.model.changes import Batch
-from nodegate.ports import Ports, PortStore
-from nodegate.server import Clients
-from nodegate.snapshot.publisher import Publisher
+from nodegate.ports import Claims, Ports, PortStore
+from nodegate.settings import ServeSettings
 from nodegate.source.files import FolderSource
 
-
-@dataclass(frozen=True, slots=True)
-class Plane:
-    """The parts of a control plane that starts."""
-
-    engine: Engine
-    publisher: Publisher
-    clients: Clients
-    tasks: TaskGroup
-    stack: AsyncExitStack
-
-    def run(self, part: Coroutine[Any, Any, None], name: str) -> None:
-        """Run a part in a task until the control plane stops."""
-        self.stack.callback(self.tasks.create_task(part, name=name).cancel)
-
-
-class Followed(Protocol):
-    """What a control plane follows: a folder, or a cluster."""
-
-    def collectors(self) -> tuple[Collector, ...]:
-        """Return what it adds to the metrics."""
-
-    def ports(self) -> tuple[Ports, PortStore | None]:
-        """Return what decides on ports, and where that is kept, if it is."""
-
-    def replica(self) -> Replica | None:
-        """Return what this replica is among others; None where nothing is written."""
-
-    def start(self, plane: Plane, /) -> AsyncIterator[Batch]:
-        """Start to follow, and return the batches for the engine."""
+log = structlog.get_logger(__name__)
 
 
 class FollowedFolder:
     """A folder that is followed; nothing is ever written to it."""
 
-    def __init__(self, source: FolderSource, state_dir: Path | None) -> None:
-        self._source = source
-        self._state_dir = state_dir
+    def __init__(self, settings: ServeSettings) -> None:
+        if not isinstance(settings.source, Path):
+            raise TypeError(f"{settings.source} is no folder.")
+        self._source = FolderSource(settings.source, settings.state_dir, keep_secrets=settings.state_secrets)
+        self._state_dir = settings.state_dir
 
     def collectors(self) -> tuple[Collector, ...]:
         """Return nothing."""
@@ -65,7 +32,7 @@ class FollowedFolder:
 
     def ports(self) -> tuple[Ports, PortStore | None]:
         """Return the claims that are made here."""
-        return kept_claims(self._state_dir)
+        return _kept_claims(self._state_dir)
 
     def replica(self) -> None:
         """Return nothing: there is one."""
@@ -73,3 +40,16 @@ class FollowedFolder:
     def start(self, _plane: Plane) -> AsyncIterator[Batch]:
         """Return the batches; the engine's reading of them is what follows the folder."""
         return self._source.batches()
+
+
+def _kept_claims(folder: Path | None) -> tuple[Claims, PortStore | None]:
+    """Return the claims that are kept in the folder, and where they go on being kept; without a folder, none."""
+    if folder is None:
+        return Claims(), None
+    store = PortStore(folder)
+    claims = store.load()
+    if store.set_aside is not None:
+        log.warning(
+            "The kept ports were damaged and are set aside; listeners get ports anew.", file=str(store.set_aside)
+        )
+    return claims, store

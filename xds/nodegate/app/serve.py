@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import gc
-from asyncio import TaskGroup
+from asyncio import Event, TaskGroup, to_thread
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 import structlog
 
-from nodegate.app.control_plane import control_plane
+from nodegate.app.listing import Listing, listing
 from nodegate.app.signals import stop_signals
-from nodegate.engine import Engine
 from nodegate.settings import ServeSettings
+
+if TYPE_CHECKING:
+    from nodegate.engine import Engine
 
 log = structlog.get_logger(__name__)
 
@@ -25,11 +29,19 @@ async def serve(settings: ServeSettings) -> None:
     """Run until SIGTERM or SIGINT, then stop gracefully: readiness goes first, streams end after it."""
     gc.set_threshold(_LISTING_GC_THRESHOLD)
     with stop_signals() as stop:
-        async with control_plane(settings) as running, TaskGroup() as tasks:
-            freezing = tasks.create_task(_freeze_first_listing(running.engine))
-            await stop.wait()
-            freezing.cancel()
-            log.info("Stopping.", proxies=len(running.clients.snapshot()))
+        async with listing(settings) as begun:
+            await to_thread(import_module, "nodegate.app.control_plane")  # meanwhile the API server lists
+            await _serve(settings, begun, stop)
+
+
+async def _serve(settings: ServeSettings, begun: Listing | None, stop: Event) -> None:
+    from nodegate.app.control_plane import control_plane  # noqa: PLC0415  # see serve
+
+    async with control_plane(settings, begun) as running, TaskGroup() as tasks:
+        freezing = tasks.create_task(_freeze_first_listing(running.engine))
+        await stop.wait()
+        freezing.cancel()
+        log.info("Stopping.", proxies=len(running.clients.snapshot()))
 
 
 async def _freeze_first_listing(engine: Engine) -> None:

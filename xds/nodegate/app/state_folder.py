@@ -1,4 +1,4 @@
-"""What is kept in the state folder, and that one process at a time uses it."""
+"""The state folder, which one process at a time uses."""
 
 from __future__ import annotations
 
@@ -12,47 +12,10 @@ from pathlib import Path
 import structlog
 
 from nodegate.errors import StateError
-from nodegate.model.objects import Object, Secret
-from nodegate.ports import Claims, PortStore
-from nodegate.settings import ServeSettings
-from nodegate.source.kubernetes import Journal
-from nodegate.translate.certificates import without_key
 
 log = structlog.get_logger(__name__)
 
 _LOCK_INTERVAL, _LOCK_ATTEMPTS = 0.1, 100
-
-
-def kept_claims(folder: Path | None) -> tuple[Claims, PortStore | None]:
-    """Return the claims that are kept in the folder, and where they go on being kept; without a folder, none."""
-    if folder is None:
-        return Claims(), None
-    store = PortStore(folder)
-    claims = store.load()
-    if store.set_aside is not None:
-        log.warning(
-            "The kept ports were damaged and are set aside; listeners get ports anew.", file=str(store.set_aside)
-        )
-    return claims, store
-
-
-def kept_cluster(settings: ServeSettings, server: str) -> Journal | None:
-    """Return where the state of the cluster at this server is kept; None without a state folder.
-
-    One that follows another cluster, or other namespaces of it, has no use for it.
-    """
-    if settings.state_dir is None or isinstance(settings.source, Path):
-        return None
-    source = " ".join((server, *sorted(settings.source.namespaces)))
-    return Journal(settings.state_dir, source, _as_it_is if settings.state_secrets else _without_key)
-
-
-def _as_it_is(one: Object) -> Object:
-    return one
-
-
-def _without_key(one: Object) -> Object:
-    return without_key(one) if isinstance(one, Secret) else one
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from nodegate.app.folder import Plane
+from nodegate.app.followed import Plane
 from nodegate.debug.state import Replica
 from nodegate.model.changes import Batch
 from nodegate.model.problem import Problem

@@ -77,10 +77,11 @@ def lint(*, folder: str, translation: s.TranslationSettings, output: str) -> Non
 
 def _state(folder: str, translation: s.TranslationSettings) -> State:
     path = s.parse_folder(folder, "DIR")
-    from nodegate import app, logs  # noqa: PLC0415  # grpc and the Envoy API take a second to import
+    from nodegate import logs  # noqa: PLC0415  # grpc and the Envoy API take long to import
+    from nodegate.app.once import translate_once  # noqa: PLC0415
 
     logs.configure("console", "critical")  # problems are printed below, once
-    return asyncio.run(app.translate_once(path, translation))
+    return asyncio.run(translate_once(path, translation))
 
 
 def _print_problems(problems: Iterable[Problem], *, err: bool) -> None:

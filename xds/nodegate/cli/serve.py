@@ -84,7 +84,8 @@ def serve(  # noqa: PLR0913  # one argument for each flag is click's way
             security, insecure=insecure_xds, reflection=xds_reflection, streams_per_host=xds_streams_per_host
         ),
     )
-    from nodegate import app, logs  # noqa: PLC0415  # grpc and the Envoy API take a second to import
+    from nodegate import logs  # noqa: PLC0415  # what takes long to import
+    from nodegate.app.serve import serve as run  # noqa: PLC0415
 
     logs.configure(log_format, log_level)
-    asyncio.run(app.serve(settings))
+    asyncio.run(run(settings))

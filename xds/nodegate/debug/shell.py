@@ -11,15 +11,17 @@ import json
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from importlib.resources import files
 from ipaddress import ip_address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import jinja2
 from aiohttp import web
-from markupsafe import Markup
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 Data = dict[str, Any]
 """What a page shows, ready for JSON."""
@@ -43,8 +45,11 @@ class Shell:
 
     def __init__(self, sections: Sequence[Section]) -> None:
         self._sections = sections
-        self._templates = _templates()
         self._style = files(__package__).joinpath("templates/style.css").read_text(encoding="utf-8")
+
+    @cached_property
+    def _templates(self) -> Environment:
+        return _templates(self._style)
 
     def application(self, host: str) -> web.Application:
         """Return an application without routes; ``host`` is the host that its address was configured with."""
@@ -87,7 +92,6 @@ class Shell:
             "pages": self._sections,
             "section": next((one.path for one in self._sections if request.path.startswith(one.path)), ""),
             "json_url": str(request.rel_url.update_query(format="json")),
-            "style": Markup(self._style),  # noqa: S704  # our own file
             "q": request.query.get("q", ""),
             "type": request.query.get("type", ""),
             **more,
@@ -96,7 +100,11 @@ class Shell:
         return web.Response(text=text, content_type="text/html", status=status)
 
 
-def _templates() -> jinja2.Environment:
+def _templates(style: str) -> Environment:
+    """Return the pages. Most control planes are never asked for one, and jinja2 takes 2 MB, so it is imported here."""
+    import jinja2  # noqa: PLC0415
+    from markupsafe import Markup  # noqa: PLC0415
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("nodegate.debug"),
         autoescape=True,
@@ -106,6 +114,7 @@ def _templates() -> jinja2.Environment:
     )
     environment.filters["duration"] = duration
     environment.filters["pretty"] = _pretty
+    environment.globals["style"] = Markup(style)  # noqa: S704  # our own file
     environment.globals["object_url"] = _object_url
     environment.globals["resource_url"] = resource_url
     return environment

@@ -14,7 +14,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-from nodegate.app import ControlPlane
+from nodegate.app.control_plane import ControlPlane
 from nodegate.demo.child import Child, running
 from nodegate.demo.network import CLIENT, NODE, PODS, Network
 from nodegate.errors import NodegateError, UsageError

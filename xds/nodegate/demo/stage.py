@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from nodegate.app import ControlPlane, control_plane
+from nodegate.app.control_plane import ControlPlane, control_plane
 from nodegate.bootstrap import BootstrapSettings, bootstrap
 from nodegate.debug.state import State
 from nodegate.demo.backends import Address, listen_here

@@ -16,7 +16,6 @@ from nodegate.errors import TransportError
 from nodegate.server.client_status import ClientStatusService
 from nodegate.server.clients import Clients
 from nodegate.server.protocol.stream import StreamOptions
-from nodegate.server.reflection import enable_reflection
 from nodegate.server.security import ReloadingCredentials, TlsFiles
 from nodegate.server.service import DiscoveryServices
 from nodegate.server.services import SERVICES
@@ -96,7 +95,9 @@ class XdsServer:
             ClientStatusService(self._publisher, self._clients), server
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        if options.reflection:
+        if options.reflection:  # its descriptors take memory, and few ask for them
+            from nodegate.server.reflection import enable_reflection  # noqa: PLC0415
+
             enable_reflection(server)
         self.port = self._open(server)
         await server.start()

@@ -4,7 +4,6 @@ Two implementations, one interface (:class:`nodegate.source.source.Source`): a f
 the Kubernetes API. Both decode with ``decode``, so an object is the same value wherever it was written.
 """
 
-from nodegate.source.files import FolderSource, Listing, read_folder
 from nodegate.source.source import Source
 
-__all__ = ["FolderSource", "Listing", "Source", "read_folder"]
+__all__ = ["Source"]
