@@ -12,6 +12,7 @@ from bench.driver import raise_descriptor_limit
 from bench.golang import programs
 from bench.kubernetes import namespace
 from bench.kubernetes.contour import contour
+from bench.kubernetes.installed import install
 from bench.kubernetes.scenario import Figures, Scenario
 from bench.kubernetes.servers import CONTOUR, NODEGATE, SERVERS
 from bench.kubernetes.site import Site, running_site
@@ -33,6 +34,7 @@ _PAIR = f"{NODEGATE},{CONTOUR}"
 @click.option("--scale", default=1.0, show_default=True, help="Size of everything; 1 is what the figures are for.")
 def main(only: str, servers: str, repetitions: int, scale: float) -> None:
     """Measure nodegate beside Contour against a real Kubernetes API. Prints figures, asserts nothing."""
+    install()
     contour(), programs(), assets()  # what has to be built is built while there is a network
     namespace.enter()
     raise_descriptor_limit()

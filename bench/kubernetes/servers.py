@@ -11,13 +11,14 @@ from typing import Any, ClassVar
 
 from bench.driver import BenchError, Memory
 from bench.kubernetes.contour import VERSION, contour
+from bench.kubernetes.installed import nodegate
 from bench.kubernetes.objects import CLASS
 from nodegate.bootstrap import BootstrapSettings, bootstrap
 from nodegate.demo.envoy_binary import ENVIRONMENT, cached_envoy
 from nodegate.demo.envoy_process import envoy_command
 from nodegate.ports import PortRange
 from nodegate.settings import parse_address, parse_tcp
-from tests.e2e.rig.processes import Child, python
+from tests.e2e.rig.processes import Child
 
 NODEGATE, DEDICATED, CONTOUR = "nodegate", "dedicated", "contour"
 
@@ -105,7 +106,7 @@ class Nodegate(Server):
         addresses = ["--xds-address", self.xds_address, "--http-address", "127.0.0.1:18002"]
         addresses += ["--debug-address", "127.0.0.1:18003"]
         source = ["--source", "kubernetes", "--kubeconfig", str(self._kubeconfig)]
-        return python("nodegate", "serve", *source, *addresses, *self.listeners(), "--log-level", "warning")
+        return nodegate("serve", *source, *addresses, *self.listeners(), "--log-level", "warning")
 
     def listeners(self) -> Sequence[str]:
         """Return the flags that decide which listeners there are."""
