@@ -31,6 +31,7 @@ from nodegate.snapshot.facts import NodeFacts
 from tests.certificates import Pair, authority, pair
 from tests.e2e.ingress.conftest import MakeEcho
 from tests.e2e.ingress.gateway import Gateway
+from tests.e2e.ingress.grpc_echo import GrpcEcho
 from tests.e2e.rig.addresses import free_port
 from tests.e2e.rig.backend import Backends
 from tests.unit.translate.objects import NOT_READY, TERMINATING, at, endpoints, ingress, rule, secret, service
@@ -171,20 +172,6 @@ def test_canary(gateway: Gateway, echo: MakeEcho) -> None:
     assert {gateway.get("/other").by for _ in range(10)} == {"other"}
 
 
-class Grpc:
-    """A gRPC server, which speaks HTTP/2 without TLS only, and answers any method with its request."""
-
-    def __init__(self) -> None:
-        self.server = grpc.server(futures.ThreadPoolExecutor(2))
-        self.port = self.server.add_insecure_port("127.0.0.1:0")
-        self.server.add_generic_rpc_handlers((self,))
-        self.server.start()
-
-    def service(self, _details: Any) -> Any:
-        """Return the handler of every method."""
-        return grpc.unary_unary_rpc_method_handler(lambda request, _: b"echo " + request)
-
-
 @pytest.mark.parametrize(
     "app",
     [
@@ -196,7 +183,7 @@ class Grpc:
 )
 def test_grpc(gateway: Gateway, app: Any) -> None:
     """A gRPC call takes HTTP/2 on both sides, which the Service's port asks for (ingress.md 33, 43)."""
-    backend = Grpc()
+    backend = GrpcEcho()
     gateway.serve(WEB, app, endpoints("app", "127.0.0.1", port=backend.port))
     with grpc.insecure_channel(f"127.0.0.1:{gateway.ports['default/web/http']}") as channel:
         assert channel.unary_unary("/any.Service/Method")(b"hello", timeout=5) == b"echo hello"

@@ -5,15 +5,17 @@ from __future__ import annotations
 import http.client
 import ssl
 
+import grpc
 import pytest
 from cryptography import x509
 
 from nodegate.model.objects import Ingress, Object
 from nodegate.translate.settings import KeyPair, ListenerMode, Settings
-from tests.certificates import pair
+from tests.certificates import authority, pair
 from tests.e2e.ingress.conftest import MakeEcho
 from tests.e2e.ingress.gateway import Answer, Gateway
-from tests.unit.translate.objects import ingress, rule, secret, service, tls
+from tests.e2e.ingress.grpc_echo import GrpcEcho
+from tests.unit.translate.objects import endpoints, ingress, rule, secret, service, tls
 
 FALLBACK = pair("nodegate.invalid")
 SETTINGS = Settings(self_signed=KeyPair(FALLBACK.certificate, FALLBACK.key))
@@ -73,6 +75,36 @@ def test_a_request_for_another_host_than_the_connection_is_for(gateway: Gateway,
     headers = gateway.get_tls(host="a.example").seen["headers"]
     assert not [name for name in headers if name.startswith("x-nodegate")]
     assert headers["x-forwarded-proto"] == "https"
+
+
+def test_an_http2_connection_is_not_used_for_another_host_of_its_certificate(gateway: Gateway) -> None:
+    """A wildcard certificate would let clients reuse a connection for a host with its own (ingress.md 34, 45).
+
+    Envoy puts its 421 into gRPC's terms for them, as a call without a status; no application sees the request.
+    """
+    hosts = [rule({"/": "app:80"}, host) for host in ("*.w.example", "own.w.example")]
+    web = ingress("web", *hosts, tls=(tls("wild", "*.w.example"), tls("own", "own.w.example")))
+    backend = GrpcEcho()
+    app = endpoints("app", "127.0.0.1", port=backend.port)
+    own = secret("own", pair("own.w.example").data)
+    gateway.serve(web, secret("wild", WILD.data), own, service("app", protocol="h2c"), app, settings=SETTINGS)
+
+    def call(host: str) -> bytes:
+        names = {"grpc.ssl_target_name_override": "x.w.example", "grpc.default_authority": host}
+        trusted = grpc.ssl_channel_credentials(authority().pem)
+        address = f"127.0.0.1:{gateway.ports['default/web/https']}"
+        with grpc.secure_channel(address, trusted, list(names.items())) as channel:
+            answer: bytes = channel.unary_unary("/any.Service/Method")(b"hello", timeout=5)
+            return answer
+
+    for host in ("x.w.example", "y.w.example"):
+        assert call(host) == b"echo hello"
+    with pytest.raises(grpc.RpcError) as refused:
+        call("own.w.example")
+    assert refused.value.code() is grpc.StatusCode.UNKNOWN
+    requests = "cluster.default/app/80.upstream_rq_total"
+    assert gateway.stats(r"default/app/80\.upstream_rq_total$") == {requests: 2}
+    backend.server.stop(None).wait()
 
 
 def test_without_a_default_certificate_unknown_names_are_refused(gateway: Gateway, echo: MakeEcho) -> None:
