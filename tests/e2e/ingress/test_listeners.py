@@ -7,13 +7,13 @@ import socket
 
 import pytest
 
-from nodegate.model.objects import Object
+from nodegate.model.objects import Metadata, Namespace, NamespaceStatus, Object
 from nodegate.translate.settings import Expose, Families, KeyPair, ListenerMode, Settings
 from tests.certificates import pair
 from tests.e2e.ingress.conftest import MakeEcho
 from tests.e2e.ingress.gateway import Gateway
 from tests.e2e.rig.addresses import free_port
-from tests.unit.translate.objects import ingress, rule, secret, service, tls
+from tests.unit.translate.objects import ingress, ingress_class, rule, secret, service, tls
 
 FALLBACK = pair("nodegate.invalid")
 OWN = KeyPair(FALLBACK.certificate, FALLBACK.key)
@@ -35,6 +35,23 @@ def test_hosts_of_many_ingresses_are_merged(gateway: Gateway, echo: MakeEcho) ->
     cases = {("/", "a.example"): "old", ("/young", "a.example"): "young", ("/", "b.example"): "rest"}
     assert {case: gateway.get(*case, listener="shared/http").by for case in cases} == cases
     assert gateway.get_tls("/young", host="a.example", listener="shared/https").by == "young"
+
+
+def test_who_is_served_is_said_by_class_and_namespace(gateway: Gateway, echo: MakeEcho) -> None:
+    """What is on its way out wins nothing, though the oldest; other classes are others' (ingress.md 17, 18, 19)."""
+    paths = {"/": "other:80", "/theirs": "other:80"}
+    objects: list[Object] = [
+        Namespace(Metadata("gone"), NamespaceStatus("Terminating")),
+        ingress("web", rule(paths, "a.example"), namespace="gone", age=1),
+        ingress_class("theirs", controller="example.com/other"),
+        ingress("theirs", rule(paths, "a.example"), class_name="theirs", age=2),
+        ingress("unknown", rule(paths, "a.example"), class_name="unknown", age=3),
+        ingress("web", rule({"/": "app:80"}, "a.example"), age=4),
+        *(service(name) for name in ("app", "other")),
+        *(echo(name).slice(name) for name in ("app", "other")),
+    ]
+    gateway.serve(*objects, settings=SHARED)
+    assert [gateway.get(path, "a.example", listener="shared/http").by for path in ("/", "/theirs")] == ["app", "app"]
 
 
 def test_an_ingress_can_have_its_own_listeners_among_shared_ones(gateway: Gateway, echo: MakeEcho) -> None:

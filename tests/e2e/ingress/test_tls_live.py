@@ -36,6 +36,14 @@ class Connection:
         self._http.request("GET", "/", headers={"Host": self._host})
         return self._http.getresponse().read().decode()
 
+    def is_closed(self) -> bool:
+        """Whether Envoy has closed it, as it does with those of a filter chain that is gone when draining ends."""
+        try:
+            self.get()
+        except (OSError, http.client.HTTPException):
+            return True
+        return False
+
     def close(self) -> None:
         """Close it."""
         self._http.close()
@@ -72,7 +80,10 @@ def open_when_ready(site: Site, host: str, serial: int) -> Connection:
 
 
 def test_a_host_with_tls_comes_and_goes_beside_open_connections(shop: Site) -> None:
-    """Only ``filter_chains`` differ, which Envoy takes in place: connections of other hosts stay (ingress.md 34)."""
+    """Only ``filter_chains`` differ, which Envoy takes in place: connections of other hosts stay (ingress.md 34).
+
+    Also when the time is over in which Envoy drains what is gone: that is when it closes connections.
+    """
     shop.manifests.put(secret(shop, "a", pair("a.example")), secret(shop, "b", pair("b.example")), secured(shop, a="a"))
     first = open_when_ready(shop, "a.example", pair("a.example").serial)
     assert first.get() == "blue"
@@ -89,6 +100,7 @@ def test_a_host_with_tls_comes_and_goes_beside_open_connections(shop: Site) -> N
         return False
 
     eventually(refused, within=10, what="the end of a.example's filter chain")
+    eventually(first.is_closed, within=10, what="the end of draining")
     assert second.get() == "blue"
     shop.envoy.require_content()
     second.close()
