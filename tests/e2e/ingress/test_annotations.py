@@ -123,6 +123,25 @@ def test_cors(gateway: Gateway, echo: MakeEcho) -> None:
     assert "access-control-allow-origin" not in other.headers
 
 
+def test_what_browsers_may_send_and_how_long_they_remember_it(gateway: Gateway, echo: MakeEcho) -> None:
+    """``cors-methods``, ``cors-headers`` and ``cors-max-age`` are what a preflight is answered with."""
+    serve(
+        gateway,
+        echo,
+        rule({"/": "app:80"}),
+        cors_origins="https://a.example",
+        cors_methods="GET, PUT",
+        cors_headers="x-token, x-other",
+        cors_max_age="1h",
+    )
+    preflight = {"origin": "https://a.example", "access-control-request-method": "PUT"}
+    answered = gateway.get(method="OPTIONS", headers=preflight).headers
+    listed = {name: answered[f"access-control-{name}"].replace(" ", "") for name in ("allow-methods", "allow-headers")}
+    assert listed == {"allow-methods": "GET,PUT", "allow-headers": "x-token,x-other"}
+    assert answered["access-control-max-age"] == "3600"
+    assert "access-control-allow-credentials" not in answered
+
+
 def test_timeout(gateway: Gateway, echo: MakeEcho) -> None:
     """A request that takes longer than it may is answered 504."""
 

@@ -129,6 +129,15 @@ def test_regular_expressions_by_annotation(gateway: Gateway, echo: MakeEcho) -> 
     assert {path: gateway.get(path).by for path in cases} == cases
 
 
+def test_regular_expressions_of_a_beginning(gateway: Gateway, echo: MakeEcho) -> None:
+    """``path-regex: prefix`` compares with the beginning of a path (ingress.md 10)."""
+    specific = HTTPIngressPath("ImplementationSpecific", backend("app:80"), "/v[0-9]+/")
+    web = ingress("web", IngressRule("", HTTPIngressRuleValue((specific,))), path_regex="prefix")
+    gateway.serve(web, service("app"), echo("app").slice("app"))
+    cases = {"/v1/": "app", "/v12/users/me": "app", "/v1": "404", "/x/v1/": "404"}
+    assert {path: gateway.get(path).by for path in cases} == cases
+
+
 def test_paths_are_normalised_before_they_are_compared(gateway: Gateway, echo: MakeEcho) -> None:
     """Dot segments are gone before routes are tried, and ``%2F`` is refused, not guessed at (ingress.md 13)."""
     one_of(gateway, echo, rule({"/admin": "admin:80", "/": "public:80"}))

@@ -57,6 +57,20 @@ def test_more_requests_than_a_service_takes_are_answered_503(gateway: Gateway, e
     assert app.requests == ["/first"]
 
 
+def test_more_connections_than_a_service_takes_wait_for_one_another(gateway: Gateway, echo: MakeEcho) -> None:
+    """``max-connections`` bounds what an application has open: requests over it wait, and are answered."""
+    held = threading.Event()
+    app = echo("app", answer=lambda _: 200 if held.wait(10) else 500)
+    gateway.serve(WEB, service("app", max_connections="1"), app.slice("app"))
+    with futures.ThreadPoolExecutor(2) as pool:
+        answers = [pool.submit(gateway.get, path) for path in ("/1", "/2")]
+        pending = r"default/app/80\.upstream_rq_pending_active$"
+        eventually(lambda: sum(gateway.stats(pending).values()) == 1, within=5, what="the request that waits")
+        assert len(app.requests) == 1
+        held.set()
+        assert [answer.result().by for answer in answers] == ["app", "app"]
+
+
 def test_an_endpoint_that_keeps_failing_is_left_out_where_that_is_asked_for(gateway: Gateway, echo: MakeEcho) -> None:
     """With ``outlier-detection`` five errors in a row are enough; without, readiness alone decides."""
     slices = [echo("fails", answer=lambda _: 500).slice(name) for name in ("app", "other")]
