@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
 
-import structlog
-
 from nodegate.model.changes import Delete, ObjectChange
 from nodegate.model.generated_service import INGRESS_ANNOTATION, SHARED, frontend_of, is_ours, service_name
 from nodegate.model.objects import Ingress, LoadBalancerIngress, Node, Object, Service
@@ -24,12 +22,10 @@ from nodegate.ports.contract import frontend_of_listener, listeners_of_frontend
 from nodegate.snapshot.resource import Entry
 from nodegate.snapshot.target import Target
 from nodegate.snapshot.type_urls import ROUTE
-from nodegate.status.pace import TOO_OFTEN, Buckets
+from nodegate.status.pace import Buckets
 from nodegate.status.proof import Client, Name, agent_keys, proves, proxy_keys, sharers
 from nodegate.status.requests import Requests
 from nodegate.status.work import Work
-
-log = structlog.get_logger(__name__)
 
 MOST_NODES = 16
 """So many nodes' addresses are shown at most; each of them serves every Ingress."""
@@ -225,9 +221,7 @@ class AddressWriter:
     async def _write(self, name: Name, ingress: Ingress, addresses: Addresses) -> bool:
         if ingress.status.load_balancer.ingress == addresses or self._sent.get(name) == (ingress, addresses):
             return True
-        if pause := self._pace.pause(name, asyncio.get_running_loop().time()):
-            if self.work.later(name, pause):
-                log.warning(TOO_OFTEN, f"The address of {ingress.ref}", pause)
+        if self.work.is_held_back(name, self._pace, f"The address of {ingress.ref}"):
             return True
         body = {
             "apiVersion": "networking.k8s.io/v1",

@@ -13,10 +13,6 @@ _REMEMBERED = 10_000
 _WHOLE = 1 - 1e-6  # what is left of a token by arithmetic of floating point
 
 
-TOO_OFTEN = "%s has to be written again and again; the next time is in %.0f s. Is there another controller for it?"
-"""What the log says of it."""
-
-
 @dataclass(slots=True)
 class Bucket:
     """Holds up to ``size`` tokens and gets ``rate`` of them each second; every use takes one."""

@@ -7,9 +7,16 @@ from asyncio import TaskGroup, get_running_loop
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from typing import Generic, TypeVar
 
+import structlog
+
+from nodegate.status.pace import Buckets
+
+log = structlog.get_logger(__name__)
+
 WORKERS = 8
 """Requests under way together: 2,000 Ingresses are written in seconds, and the API server is not flooded."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+_TOO_OFTEN = "%s has to be written again and again; the next time is in %.0f s. Is there another controller for it?"
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -46,6 +53,16 @@ class Work(Generic[Key]):
         self._waiting.add(key)
         get_running_loop().call_later(seconds, self._turn, key)
         return True
+
+    def is_held_back(self, key: Key, pace: Buckets, what: object) -> bool:
+        """Say whether something may not be written yet, as it was so often; it is looked at when it may.
+
+        ``what`` is its name for the log, which says so once for each wait.
+        """
+        pause = pace.pause(key, get_running_loop().time())
+        if pause and self.later(key, pause):
+            log.warning(_TOO_OFTEN, what, pause)
+        return bool(pause)
 
     def _turn(self, key: Key) -> None:
         self._waiting.discard(key)

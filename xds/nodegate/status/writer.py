@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
-import structlog
-
 from nodegate.model.changes import Delete, ObjectChange
 from nodegate.model.generated_service import MANAGED_BY_LABEL, MANAGER, SHARED, frontend_of, is_ours, service_name
 from nodegate.model.objects import Ingress, Object, Service
@@ -20,7 +18,7 @@ from nodegate.model.refs import Kind, Ref
 from nodegate.ports import WrittenClaims
 from nodegate.ports.contract import frontend_of_listener, listeners_of_frontend
 from nodegate.status.codes import SERVICE_NAME_TAKEN
-from nodegate.status.pace import TOO_OFTEN, Buckets
+from nodegate.status.pace import Buckets
 from nodegate.status.requests import Requests
 from nodegate.status.services import (
     Ports,
@@ -33,8 +31,6 @@ from nodegate.status.services import (
     service_of,
 )
 from nodegate.status.work import Work
-
-log = structlog.get_logger(__name__)
 
 _WRITTEN = (Kind.SERVICE, Kind.ENDPOINT_SLICE)
 
@@ -184,9 +180,7 @@ class ServiceWriter:
         is new is known to nobody yet, so then all go together: its listener waits for the claim on it.
         """
         different = [one for one in reversed(wanted) if self._differs(one)]
-        if different and (pause := self._pace.pause(frontend, asyncio.get_running_loop().time())):
-            if self.work.later(frontend, pause):
-                log.warning(TOO_OFTEN, different[0].ref, pause)
+        if different and self.work.is_held_back(frontend, self._pace, different[0].ref):
             return True
         if any(one.ref in self._found for one in wanted):
             return all([await self._apply(one) for one in different])
